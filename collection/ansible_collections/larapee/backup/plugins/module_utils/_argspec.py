@@ -1,0 +1,57 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the modules' argument specs share, and how they fail.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._errors import BackupError
+
+
+def place_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``place``."""
+    return {
+        "branch": {"type": "str", "required": True},
+        "local_path": {"type": "path", "default": "/var/backups/larapee/local"},
+    }
+
+
+def run_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``run``."""
+    return {
+        "run_id": {"type": "str"},
+        "state_path": {"type": "path", "default": "/var/lib/larapee-backup"},
+    }
+
+
+def reading_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``reading``."""
+    return {
+        "age_identity_file": {"type": "path"},
+        "age_identity": {"type": "str", "no_log": True},
+        "allowed_signers": {"type": "path", "required": True},
+    }
+
+
+def create_module(spec: dict[str, t.Any]) -> AnsibleModule:
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module.params["run_id"] = module.params["run_id"] or str(uuid.uuid4())
+    return module
+
+
+def fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
+    """End the module as failed with the error's message, reason and facts."""
+    module.fail_json(msg=str(error), reason=error.reason, **error.facts)
+    raise AssertionError("fail_json does not return")
+
+
+__all__ = ("create_module", "fail", "place_spec", "reading_spec", "run_spec")

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The catalogue of one place: what its manifests say, and nothing else.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from . import _io, _manifest, _names
+from ._errors import BackupError
+from ._manifest import Manifest
+
+_MANIFEST_LIMIT = 4 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One artifact of a place. ``raw`` is what was signed."""
+
+    directory: str
+    manifest: Manifest
+    raw: bytes
+
+    @property
+    def name(self) -> str:
+        return self.manifest.artifact
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.directory, self.name)
+
+    def signature(self) -> bytes | None:
+        """The detached signature, None when it is missing."""
+        try:
+            with open(self.path + _names.SIGNATURE_SUFFIX, "rb") as handle:
+                return handle.read(64 * 1024)
+        except FileNotFoundError:
+            return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """``entries`` in order of kind and sequence; ``problems`` maps a file to what is wrong with it.
+
+    ``unmanaged`` are files with an artifact's name that nobody here ever signed or encrypted, such as an older cron
+    line's dumps: not part of the catalogue, and not a fault.
+    """
+
+    directory: str
+    entries: tuple[Entry, ...]
+    problems: t.Mapping[str, str]
+    unmanaged: tuple[str, ...]
+
+    def of_kind(self, kind: str, *, branch: str | None = None) -> list[Entry]:
+        """Entries of *kind*, oldest first by sequence (never by clock)."""
+        found = [e for e in self.entries if e.manifest.kind == kind and branch in (None, e.manifest.branch)]
+        return sorted(found, key=lambda entry: entry.manifest.sequence)
+
+    def last_sequence(self, kind: str, *, branch: str) -> int:
+        return max((entry.manifest.sequence for entry in self.of_kind(kind, branch=branch)), default=0)
+
+
+def read_catalogue(directory: str) -> Catalogue:
+    """Read the catalogue of *directory*; raise BackupError when the directory cannot be read."""
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError as exc:
+        raise BackupError(f"Failed to read the catalogue of {directory}: {exc.strerror}.", reason="no_directory") from exc
+    present = set(names)
+    entries = []
+    problems: dict[str, str] = {}
+    unmanaged = []
+    for name in names:
+        if name.endswith(_names.MANIFEST_SUFFIX) and not name.startswith("."):
+            try:
+                entries.append(_read_entry(directory, name))
+            except (_manifest.ManifestError, OSError) as exc:
+                problems[name] = f"unusable manifest: {exc}"
+        elif name.endswith(_names.SIGNATURE_SUFFIX) and not name.startswith("."):
+            stem = name[: -len(_names.SIGNATURE_SUFFIX)]
+            if stem + _names.MANIFEST_SUFFIX not in present and f".{stem}.intent" not in present:
+                problems[name] = "signature without manifest: the manifest was removed"
+        elif _names.parse_name(name) is not None and name + _names.MANIFEST_SUFFIX not in present:
+            if f".{name}.intent" in present:
+                continue
+            if name.endswith(".age") or name + _names.SIGNATURE_SUFFIX in present:
+                problems[name] = "artifact without manifest: without its manifest it cannot be restored from the catalogue"
+            else:
+                unmanaged.append(name)
+    entries.sort(key=lambda entry: (entry.manifest.kind, entry.manifest.sequence))
+    return Catalogue(directory=directory, entries=tuple(entries), problems=problems, unmanaged=tuple(unmanaged))
+
+
+def _read_entry(directory: str, name: str) -> Entry:
+    path = os.path.join(directory, name)
+    if not os.path.isfile(path) or os.path.islink(path):
+        raise _manifest.ManifestError("it is not a regular file")
+    with open(path, "rb") as handle:
+        raw = handle.read(_MANIFEST_LIMIT + 1)
+    if len(raw) > _MANIFEST_LIMIT:
+        raise _manifest.ManifestError("it is too large")
+    manifest = _manifest.parse_manifest(raw)
+    if manifest.artifact + _names.MANIFEST_SUFFIX != name:
+        raise _manifest.ManifestError(f"it describes {manifest.artifact}")
+    return Entry(directory=directory, manifest=manifest, raw=raw)
+
+
+def write_checksums(catalogue: Catalogue) -> None:
+    """Derive ``SHA256SUMS``, for ``sha256sum -c``, from the manifests."""
+    lines = [f"{entry.manifest.sha256}  {entry.name}\n" for entry in catalogue.entries]
+    _io.write_file(os.path.join(catalogue.directory, "SHA256SUMS"), "".join(sorted(lines, key=lambda x: x[66:])).encode())
+
+
+__all__ = ("Catalogue", "Entry", "read_catalogue", "write_checksums")

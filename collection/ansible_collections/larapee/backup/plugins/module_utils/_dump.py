@@ -1,0 +1,371 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A full dump of one database: from the checks before it to the signed, published artifact.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import typing as t
+
+from . import _catalog, _compress, _encrypt, _epoch, _io, _lock, _manifest, _names, _pipeline, _process, _publish
+from . import _sequence, _signature
+from ._digest import Digest, Ends
+from ._errors import BackupError
+from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
+from ._mysql._connection import Server, connect, identify, rows
+from ._mysql._option_file import read_option_file
+from ._mysql._scan import DumpScanner, difference
+
+_KIND: t.Final = "db_full"
+# A full that was dumped while a migration ran is thrown away and taken again.
+_ATTEMPTS = 3
+# The next full is rarely more than a third larger than the last.
+_GROWTH = 1.3
+
+
+class _SchemaChanged(Exception):
+    """DDL came between the start and the end of the dump."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DumpRequest:
+    """What to dump and where to. Paths are on this host; ``recipients`` empty only when ``encrypt`` is false."""
+
+    branch: str
+    database: str
+    option_file: str
+    local_path: str
+    state_path: str
+    run_id: str
+    signing_key: str
+    compression: str = "gzip"
+    encrypt: bool = True
+    recipients: tuple[str, ...] = ()
+    reserve_bytes: int = 64 * 1024 * 1024
+
+
+@dataclasses.dataclass
+class DumpOutcome:
+    """``manifest`` is None in check mode; ``plan`` says what will be or was done."""
+
+    plan: dict[str, t.Any]
+    manifest: _manifest.Manifest | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutcome:
+    """Take a full of one database; raises BackupError, and then nothing new exists at the place."""
+    _check_request(request)
+    options = read_option_file(request.option_file)
+    with contextlib.ExitStack() as stack:
+        if not check_mode:
+            _io.ensure_directory(request.local_path)
+            hold = _lock.hold
+            stack.enter_context(hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id, shared=True))
+            stack.enter_context(hold(request.state_path, f"full-{request.branch}", run_id=request.run_id))
+            removed = _publish.sweep(request.local_path, kind=_KIND)
+        else:
+            removed = []
+        catalogue = _read_place(request, check_mode=check_mode)
+        with connect(options) as connection:
+            server = identify(connection)
+            client = _dump_client.find_client(server)
+            schema = _inspect_database(connection, server, request)
+        outcome = DumpOutcome(plan=_plan(request, server, schema, catalogue))
+        if removed:
+            outcome.warnings.append(f"Removed what an interrupted run left: {', '.join(removed)}.")
+        _check_space(request, catalogue)
+        if check_mode:
+            return outcome
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                outcome.manifest = _attempt(request, options, server, client, catalogue, outcome)
+                break
+            except _SchemaChanged:
+                outcome.warnings.append(f"Attempt {attempt}: a definition changed while the dump ran; it was thrown away.")
+        else:
+            raise BackupError(
+                f"Failed to dump {request.database}: definitions changed during each of {_ATTEMPTS} attempts. Run it when no "
+                "migration runs, or grant RELOAD to the operator's account so that DDL waits.",
+                reason="schema_changed",
+            )
+    return outcome
+
+
+def _check_request(request: DumpRequest) -> None:
+    if not _names.is_branch_code(request.branch):
+        raise BackupError(
+            f"Failed to use the branch {request.branch!r}: a branch's code has letters, digits, dots, dashes and underscores "
+            "only. Set larapee_backup_branch.",
+            reason="bad_branch",
+        )
+    if request.encrypt:
+        _encrypt.encryptor(request.recipients)
+    _compress.compressor(request.compression)
+    _signature.sign(b"", key=request.signing_key)
+
+
+def _read_place(request: DumpRequest, *, check_mode: bool) -> _catalog.Catalogue:
+    if check_mode and not os.path.isdir(request.local_path):
+        return _catalog.Catalogue(directory=request.local_path, entries=(), problems={}, unmanaged=())
+    return _catalog.read_catalogue(request.local_path)
+
+
+def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -> _inspect.Schema:
+    grants = _grants.parse_grants(str(row[0]) for row in rows(connection, "SHOW GRANTS"))
+    missing = _grants.missing_for_dump(grants, database=request.database, server=server)
+    if missing:
+        raise BackupError(
+            f"Failed to dump {request.database}: the account lacks {', '.join(missing)}, so the dump would be incomplete "
+            "without an error. Grant it.",
+            reason="missing_privilege",
+        )
+    _marker.refuse_unfinished(connection, request.database)
+    schema = _inspect.read_schema(connection, request.database)
+    if schema is None:
+        raise BackupError(
+            f"Failed to dump {request.database}: there is no such database on the server. Check larapee_backup_db_name.",
+            reason="no_database",
+        )
+    return schema
+
+
+def _plan(
+    request: DumpRequest, server: Server, schema: _inspect.Schema, catalogue: _catalog.Catalogue
+) -> dict[str, t.Any]:
+    fulls = catalogue.of_kind(_KIND, branch=request.branch)
+    return {
+        "branch": request.branch,
+        "database": request.database,
+        "directory": request.local_path,
+        "engine": server.engine,
+        "version": server.version,
+        "compressor": _compress.compressor(request.compression).name,
+        "encrypted": request.encrypt,
+        "objects": schema.objects,
+        "data_bytes": schema.data_bytes,
+        "last_full": fulls[-1].name if fulls else None,
+    }
+
+
+def _check_space(request: DumpRequest, catalogue: _catalog.Catalogue) -> None:
+    fulls = catalogue.of_kind(_KIND, branch=request.branch)
+    needed = request.reserve_bytes + int(fulls[-1].manifest.size * _GROWTH if fulls else 0)
+    directory = request.local_path
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory) or "/"
+    free = _io.free_bytes(directory)
+    if free < needed:
+        raise BackupError(
+            f"Failed to dump into {request.local_path}: {free} bytes are free, {needed} are needed by the size of the last "
+            "full and the reserve. Free space or move the place.",
+            reason="disk_full",
+        )
+
+
+def _attempt(
+    request: DumpRequest,
+    options: t.Mapping[str, str],
+    server: Server,
+    client: _dump_client.DumpClient,
+    catalogue: _catalog.Catalogue,
+    outcome: DumpOutcome,
+) -> _manifest.Manifest:
+    with connect(options) as connection, _ddl_guard.hold_ddl_off(options, server) as guard:
+        schema = _inspect_database(connection, server, request)
+        if guard.mode == _ddl_guard.DETECTED and schema.not_transactional:
+            raise BackupError(
+                f"Failed to dump {request.database}: {', '.join(schema.not_transactional)} have no transactions, and writes to "
+                f"them cannot be held off ({guard.why}). Grant RELOAD to the account or convert them to InnoDB.",
+                reason="not_transactional",
+            )
+        # Taken before the snapshot: what is committed by now is in it, whatever the clock does later.
+        now = dt.datetime.now(dt.timezone.utc)
+        reservation = _publish.reserve(
+            request.local_path,
+            kind=_KIND,
+            compression=request.compression,
+            encrypted=request.encrypt,
+            now=now,
+            run_id=request.run_id,
+        )
+        with reservation:
+            stream = _Stream(request, server, client, reservation)
+            guard.require_alive()
+            # The dump took as long as it took; the server may have closed the idle connection meanwhile.
+            with connect(options) as later:
+                changed = _inspect.fingerprint(later, request.database) != schema.fingerprint
+            if changed:
+                raise _SchemaChanged
+            stream.check(schema)
+            document = _describe(request, server, client, catalogue, schema, guard, now, stream, name=reservation.name)
+            manifest = _manifest.check_manifest(document)
+            raw = _manifest.manifest_bytes(manifest)
+            reservation.publish(manifest=raw, signature=_signature.sign(raw, key=request.signing_key))
+    _note_clock(catalogue, request, now, outcome)
+    _after_publishing(request, manifest, outcome)
+    return manifest
+
+
+class _Stream:
+    """The one pass: dump client, plain hash, compressor, age, hash, file."""
+
+    def __init__(
+        self, request: DumpRequest, server: Server, client: _dump_client.DumpClient, reservation: _publish.Reservation
+    ) -> None:
+        self._request = request
+        self._client = client
+        self._server = server
+        self.plain = Digest()
+        self.stored = Digest()
+        self._ends = Ends()
+        self._scanner = DumpScanner()
+        elements: list[_pipeline.Command | _pipeline.Tap] = [
+            _dump_client.dump_command(client, server, option_file=request.option_file, database=request.database),
+            self,
+            _compress.compressor(request.compression),
+        ]
+        if request.encrypt:
+            elements.append(_encrypt.encryptor(request.recipients))
+        elements.append(self.stored)
+        try:
+            results = _pipeline.run_pipeline(elements, target=reservation.open_part())
+        except OSError as exc:
+            raise BackupError(
+                f"Failed to write {reservation.part_path}: {exc.strerror}. {_io.free_bytes(request.local_path)} bytes are "
+                "free; nothing was kept of this dump.",
+                reason="disk_full" if _pipeline.disk_full(exc) else "write_failed",
+            ) from exc
+        _pipeline.require_success(results, what=f"dump {request.database}", advice="Nothing was kept of this dump.")
+        _dump_client.check_messages(client, results[0])
+
+    def feed(self, block: memoryview) -> None:
+        self.plain.feed(block)
+        self._ends.feed(block)
+        self._scanner.feed(block)
+
+    def check(self, schema: _inspect.Schema) -> None:
+        """Raise BackupError unless the dump is whole: trailer, objects, coordinates."""
+        self._scanner.close()
+        _dump_client.check_trailer(self._ends.tail)
+        wrong = difference(schema.objects, self._scanner.objects)
+        if wrong:
+            raise BackupError(
+                f"Failed to dump {self._request.database}: the dump holds {wrong} that the server shows. It is not kept; check "
+                "the account's grants.",
+                reason="incomplete",
+            )
+        if self._server.log_bin and self.coordinates is None:
+            raise BackupError(
+                f"Failed to dump {self._request.database}: the dump does not say where the binary log stood. It is not kept.",
+                reason="no_coordinates",
+            )
+
+    @property
+    def longest_line(self) -> int:
+        return self._scanner.longest_line
+
+    @property
+    def coordinates(self) -> _dump_client.Coordinates | None:
+        return _dump_client.read_coordinates(self._client, head=self._ends.head, tail=self._ends.tail)
+
+
+def _describe(
+    request: DumpRequest,
+    server: Server,
+    client: _dump_client.DumpClient,
+    catalogue: _catalog.Catalogue,
+    schema: _inspect.Schema,
+    guard: _ddl_guard.DdlGuard,
+    now: dt.datetime,
+    stream: _Stream,
+    *,
+    name: str,
+) -> dict[str, t.Any]:
+    fulls = catalogue.of_kind(_KIND, branch=request.branch)
+    coordinates = stream.coordinates
+    position: dict[str, t.Any] = {"time": _manifest.format_time(now)}
+    if coordinates is not None:
+        position.update(dataclasses.asdict(coordinates))
+    previous = fulls[-1] if fulls else None
+    epoch, why = _epoch.decide_epoch(
+        previous.manifest if previous else None,
+        server_id=server.server_id,
+        engine=server.engine,
+        start=position,
+        demanded=_epoch.demanded(request.state_path, branch=request.branch),
+    )
+    compressor = _compress.compressor(request.compression)
+    return {
+        "schema": _manifest.SCHEMA_VERSION,
+        "artifact": name,
+        "branch": request.branch,
+        "kind": _KIND,
+        "format": "sql",
+        "sequence": _sequence.next_number(request.state_path, catalogue, branch=request.branch, kind=_KIND),
+        "epoch": epoch,
+        "epoch_reason": why,
+        "created_at": _manifest.format_time(now),
+        "run_id": request.run_id,
+        "size": stream.stored.size,
+        "sha256": stream.stored.sha256,
+        "plain_size": stream.plain.size,
+        "plain_sha256": stream.plain.sha256,
+        "compression": request.compression,
+        "encryption": {"recipients": list(request.recipients)} if request.encrypt else None,
+        "base": None,
+        "previous": previous.name if previous else None,
+        "tool_versions": {
+            "dump": client.version,
+            "compressor": f"{compressor.name} {_version(compressor.argv[0])}",
+            **({"age": _version(_process.find_tool("age"))} if request.encrypt else {}),
+        },
+        "engine": server.engine,
+        "version": server.version,
+        "server_id": server.server_id,
+        "database": request.database,
+        "schema_character_set": schema.character_set,
+        "schema_collation": schema.collation,
+        "objects": schema.objects,
+        "longest_line": stream.longest_line,
+        "ddl_guard": guard.mode,
+        "start": position,
+        "end": position,
+    }
+
+
+def _version(path: str) -> str:
+    lines = _process.run([path, "--version"]).stdout.decode("utf-8", "replace").strip().splitlines()
+    return lines[0] if lines else "unknown"
+
+
+def _note_clock(
+    catalogue: _catalog.Catalogue, request: DumpRequest, now: dt.datetime, outcome: DumpOutcome
+) -> None:
+    fulls = catalogue.of_kind(_KIND, branch=request.branch)
+    if fulls and fulls[-1].manifest.created_at > now:
+        outcome.warnings.append(
+            f"The clock says {_manifest.format_time(now)}, before the last full {fulls[-1].name}. Check this host's clock; "
+            "order is kept by sequence number."
+        )
+
+
+def _after_publishing(request: DumpRequest, manifest: _manifest.Manifest, outcome: DumpOutcome) -> None:
+    """What helps people and later runs; the artifact is complete without it, so a failure here is only said."""
+    try:
+        _sequence.remember(request.state_path, branch=request.branch, kind=_KIND, number=manifest.sequence)
+        _epoch.clear_demand(request.state_path, branch=request.branch)
+        _catalog.write_checksums(_catalog.read_catalogue(request.local_path))
+    except BackupError as exc:
+        outcome.warnings.append(str(exc))
+
+
+__all__ = ("DumpOutcome", "DumpRequest", "dump_database")

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The level *intact* of one artifact: present, hash and signature right. Needs no key.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from . import _io, _signature
+from ._catalog import Entry
+
+
+class NotIntactError(Exception):
+    """The artifact must not be used; the text says why."""
+
+
+def check_intact(entry: Entry, *, branch: str, allowed_signers: str) -> None:
+    """Raise NotIntactError unless *entry* is *branch*'s own, signed, present and unchanged.
+
+    Raises BackupError when the check itself could not run. Reads the artifact once.
+    """
+    check_signed(entry, branch=branch, allowed_signers=allowed_signers)
+    check_bytes(entry)
+
+
+def check_signed(entry: Entry, *, branch: str, allowed_signers: str) -> None:
+    """The part of :func:`check_intact` that does not read the artifact."""
+    manifest = entry.manifest
+    if manifest.branch != branch:
+        raise NotIntactError(f"it belongs to {manifest.branch}, not to {branch}")
+    signature = entry.signature()
+    if signature is None:
+        raise NotIntactError("its signature is missing")
+    try:
+        _signature.verify(
+            entry.raw, signature, principal=branch, allowed_signers=allowed_signers, at=manifest.created_at
+        )
+    except _signature.SignatureError as exc:
+        raise NotIntactError(str(exc)) from exc
+
+
+def check_bytes(entry: Entry) -> None:
+    """Raise NotIntactError unless the stored bytes are those of the manifest."""
+    try:
+        status = os.lstat(entry.path)
+    except FileNotFoundError:
+        raise NotIntactError("the artifact is missing, only its manifest is there") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise NotIntactError("the artifact is not a regular file")
+    if status.st_size != entry.manifest.size:
+        raise NotIntactError(f"it has {status.st_size} bytes, its manifest says {entry.manifest.size}")
+    try:
+        sha256, _size = _io.sha256_file(entry.path)
+    except OSError as exc:
+        raise NotIntactError(f"it cannot be read: {exc.strerror}") from exc
+    if sha256 != entry.manifest.sha256:
+        raise NotIntactError("its SHA-256 is not that of its manifest")
+
+
+__all__ = ("NotIntactError", "check_bytes", "check_intact", "check_signed")

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Durable small files, hashes, secrets in memory, free space.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+
+from ._errors import BackupError
+
+BLOCK_SIZE = 1024 * 1024
+
+
+def fsync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Replace *path* by *content*, mode 0600, so that a crash leaves either the old file or the new one."""
+    directory = os.path.dirname(path)
+    temporary = os.path.join(directory, f".{os.path.basename(path)}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        fsync_directory(directory)
+    except OSError as exc:
+        raise BackupError(f"Failed to write {path}: {exc.strerror}. Check the free space and the permissions.") from exc
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_json(path: str, document: t.Mapping[str, t.Any]) -> None:
+    write_file(path, json_bytes(document))
+
+
+def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
+    """The one form in which this collection writes JSON: sorted, indented, a newline at the end."""
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(path: str, *, limit: int = 4 * BLOCK_SIZE) -> dict[str, t.Any]:
+    """Return the JSON object in *path*; raise ValueError for anything else, OSError when it cannot be read."""
+    with open(path, "rb") as handle:
+        raw = handle.read(limit + 1)
+    if len(raw) > limit:
+        raise ValueError(f"larger than {limit} bytes")
+    document = json.loads(raw.decode("utf-8"))
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def sha256_file(path: str) -> tuple[str, int]:
+    """Return the SHA-256 (hex) and the number of bytes read from *path*, in bounded memory."""
+    digest = hashlib.sha256()
+    size = 0
+    buffer = bytearray(BLOCK_SIZE)
+    view = memoryview(buffer)
+    with open(path, "rb", buffering=0) as handle:
+        while True:
+            count = handle.readinto(buffer)
+            if not count:
+                return digest.hexdigest(), size
+            digest.update(view[:count])
+            size += count
+
+
+def free_bytes(path: str) -> int:
+    """Bytes that an ordinary process may still write to the filesystem of *path*."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def secret_descriptor(secret: bytes) -> int:
+    """A readable file descriptor that holds *secret* in memory only, for ``/dev/fd/N``.
+
+    Mode 0600: MariaDB's clients ignore an option file that others could write, and a memfd is made 0777.
+    """
+    descriptor = os.memfd_create("larapee-backup", os.MFD_CLOEXEC)
+    os.fchmod(descriptor, 0o600)
+    os.write(descriptor, secret)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def require_private_file(path: str, *, what: str) -> None:
+    """Raise BackupError unless *path* is a regular file that only its owner can use."""
+    try:
+        status = os.stat(path)
+    except OSError as exc:
+        raise BackupError(f"Failed to read {what} {path}: {exc.strerror}.", reason="missing_file") from exc
+    if status.st_mode & 0o077:
+        raise BackupError(
+            f"Failed to use {what} {path}: mode {status.st_mode & 0o7777:04o} lets others read it. Run chmod 600 on it.",
+            reason="insecure_file",
+        )
+
+
+def ensure_directory(path: str) -> None:
+    """Make *path* (0700) when it is missing."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as exc:
+        raise BackupError(f"Failed to create directory {path}: {exc.strerror}.") from exc
+
+
+__all__ = (
+    "BLOCK_SIZE",
+    "ensure_directory",
+    "free_bytes",
+    "fsync_directory",
+    "json_bytes",
+    "read_json",
+    "require_private_file",
+    "secret_descriptor",
+    "sha256_file",
+    "write_file",
+    "write_json",
+)

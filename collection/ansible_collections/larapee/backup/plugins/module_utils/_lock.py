@@ -1,0 +1,70 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Locks that die with their process, and say who holds them.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import socket
+import typing as t
+
+from . import _io, _manifest
+from ._errors import BackupError
+
+
+@contextlib.contextmanager
+def hold(state_path: str, name: str, *, run_id: str, shared: bool = False) -> t.Iterator[None]:
+    """Hold the lock *name* (such as ``full-branch-001``) below *state_path*; raise BackupError (``lock_held``) at once.
+
+    An exclusive holder writes who it is into the lock's file; the lock itself is the kernel's and needs no clearing
+    after a crash.
+    """
+    directory = os.path.join(state_path, "locks")
+    _io.ensure_directory(directory)
+    path = os.path.join(directory, f"{name}.lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise BackupError(f"Failed to open the lock {path}: {exc.strerror}.") from exc
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _held(path, name) from None
+        if not shared:
+            holder = {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "run_id": run_id,
+                "since": _manifest.format_time(dt.datetime.now(dt.timezone.utc)),
+            }
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(path: str, name: str) -> BackupError:
+    try:
+        holder = _io.read_json(path)
+        who = f"process {holder['pid']} of run {holder['run_id']} since {holder['since']}"
+    except (OSError, ValueError, KeyError):
+        holder, who = {}, "another run"
+    return BackupError(
+        f"Failed to take the lock {name}: {who} holds it. Nothing was done; run again when that run has ended.",
+        reason="lock_held",
+        facts={"holder": holder},
+    )
+
+
+__all__ = ("hold",)

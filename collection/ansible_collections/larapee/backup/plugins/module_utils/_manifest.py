@@ -1,0 +1,155 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The manifest of an artifact: schema version 1, unknown fields kept.
+
+A manifest travels in clear: no amounts, no file names, no secrets in it. Published as docs/schemas/manifest.schema.json.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import re
+import typing as t
+import uuid
+
+from . import _io, _names
+
+SCHEMA_VERSION: t.Final = 1
+KINDS: t.Final = ("db_full", "db_increment", "files_full", "files_increment", "config")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class ManifestError(ValueError):
+    """The bytes are not a manifest that this version can use; the text says what is wrong with them."""
+
+
+def format_time(time: dt.datetime) -> str:
+    """ISO 8601 in UTC with seconds, as manifests write times."""
+    return time.astimezone(dt.timezone.utc).strftime(_TIME_FORMAT)
+
+
+def parse_time(text: str) -> dt.datetime:
+    """The reverse of :func:`format_time`; raises ValueError."""
+    return dt.datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=dt.timezone.utc)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """A checked manifest; ``document`` is all of it, the attributes are what every kind has (sizes in bytes)."""
+
+    document: t.Mapping[str, t.Any]
+    artifact: str
+    branch: str
+    kind: str
+    sequence: int
+    epoch: str
+    created_at: dt.datetime
+    run_id: str
+    size: int
+    sha256: str
+    plain_size: int
+    plain_sha256: str
+    compression: str
+    encrypted: bool
+
+    @property
+    def position(self) -> dict[str, t.Any]:
+        """Where the database stood: ``file``, ``position``, ``gtid``, ``time`` (empty for files)."""
+        end = self.document.get("end")
+        return dict(end) if isinstance(end, dict) else {}
+
+
+def parse_manifest(raw: bytes) -> Manifest:
+    """Return the manifest in *raw*; raise ManifestError that says what is wrong."""
+    try:
+        document = json.loads(raw.decode("utf-8"))
+    except ValueError as exc:
+        raise ManifestError("it is not JSON") from exc
+    if not isinstance(document, dict):
+        raise ManifestError("it is not a JSON object")
+    return check_manifest(document)
+
+
+def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
+    """Return *document* as a manifest; raise ManifestError for a missing, wrong or contradicting field."""
+    version = _field(document, "schema", int)
+    if version != SCHEMA_VERSION:
+        raise ManifestError(f"its schema is {version}, this version reads {SCHEMA_VERSION}")
+    artifact = _field(document, "artifact", str)
+    name = _names.parse_name(artifact)
+    if name is None:
+        raise ManifestError("the field artifact is not an artifact's name")
+    kind = _field(document, "kind", str)
+    encryption = document.get("encryption")
+    if kind != name.kind or document.get("compression") != name.compression or bool(encryption) != name.encrypted:
+        raise ManifestError("kind, compression or encryption contradict the artifact's name")
+    branch = _field(document, "branch", str)
+    if not _names.is_branch_code(branch):
+        raise ManifestError("the field branch is not a branch's code")
+    for field in ("epoch", "run_id"):
+        try:
+            uuid.UUID(_field(document, field, str))
+        except ValueError as exc:
+            raise ManifestError(f"the field {field} is not a UUID") from exc
+    for field in ("sha256", "plain_sha256"):
+        if not _SHA256.fullmatch(_field(document, field, str)):
+            raise ManifestError(f"the field {field} is not a SHA-256")
+    for field in ("size", "plain_size", "sequence"):
+        if _field(document, field, int) < (1 if field == "sequence" else 0):
+            raise ManifestError(f"the field {field} is out of range")
+    try:
+        created_at = parse_time(_field(document, "created_at", str))
+    except ValueError as exc:
+        raise ManifestError("the field created_at is not a time in UTC") from exc
+    return Manifest(
+        document=document,
+        artifact=artifact,
+        branch=branch,
+        kind=kind,
+        sequence=document["sequence"],
+        epoch=document["epoch"],
+        created_at=created_at,
+        run_id=document["run_id"],
+        size=document["size"],
+        sha256=document["sha256"],
+        plain_size=document["plain_size"],
+        plain_sha256=document["plain_sha256"],
+        compression=name.compression,
+        encrypted=name.encrypted,
+    )
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The exact bytes that are written and signed."""
+    return _io.json_bytes(manifest.document)
+
+
+_T = t.TypeVar("_T")
+
+
+def _field(document: t.Mapping[str, t.Any], name: str, kind: type[_T]) -> _T:
+    value = document.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ManifestError(f"the field {name} is missing or not a {kind.__name__}")
+    return value
+
+
+__all__ = (
+    "KINDS",
+    "SCHEMA_VERSION",
+    "Manifest",
+    "ManifestError",
+    "check_manifest",
+    "format_time",
+    "manifest_bytes",
+    "parse_manifest",
+    "parse_time",
+)

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The dump clients of MariaDB and MySQL: arguments, what they may say on standard error, what their output tells.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .. import _process
+from .._errors import BackupError
+from .._pipeline import Command, StageResult
+from ._connection import Server, parse_release
+
+_COMMON = (
+    "--single-transaction",
+    "--quick",
+    "--routines",
+    "--events",
+    "--triggers",
+    "--hex-blob",
+    "--tz-utc",
+    "--no-tablespaces",
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+)
+# engine -> (arguments always, arguments when the server writes a binary log)
+_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "mariadb": ((), ("--master-data=2", "--gtid")),
+    "mysql": (("--column-statistics=0",), ("--source-data=2", "--set-gtid-purged=COMMENTED")),
+}
+_CLIENTS = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
+
+# Lines on standard error that do not fail a dump: (engine, first client release, pattern, reason it is harmless).
+_HARMLESS: tuple[tuple[str, tuple[int, int, int], re.Pattern[str], str], ...] = (
+    (
+        "mysql",
+        (8, 0, 0),
+        re.compile(r"Warning: A partial dump from a server that has GTIDs will by default include the GTIDs .*"),
+        "the set is written as a comment, COMMENTED",
+    ),
+    (
+        "mysql",
+        (8, 0, 0),
+        re.compile(r"If you don't want to restore GTIDs, pass --set-gtid-purged=OFF.*|.*--all-databases --triggers.*"),
+        "second line of the same warning",
+    ),
+)
+
+_LOG_POSITION = re.compile(
+    rb"^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO (?:MASTER|SOURCE)_LOG_FILE='([^']+)', (?:MASTER|SOURCE)_LOG_POS=(\d+)", re.M
+)
+_GTID_MARIADB = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([^']*)'", re.M)
+_GTID_MYSQL = re.compile(rb"SET @@GLOBAL\.GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'\+?([^']*)'")
+_TRAILER = re.compile(rb"^-- Dump completed", re.M)
+
+
+@dataclasses.dataclass(frozen=True)
+class Coordinates:
+    """Where the binary log stood at the dump's snapshot."""
+
+    file: str
+    position: int
+    gtid: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class DumpClient:
+    """An installed client; ``version`` is its own line."""
+
+    path: str
+    engine: str
+    version: str
+
+
+def find_client(server: Server) -> DumpClient:
+    """Return the dump client of the server's own vendor; raise BackupError when only the other one is installed."""
+    path = _process.find_tool(*_CLIENTS[server.engine])
+    version = _process.run([path, "--version"]).stdout.decode("utf-8", "replace").strip()
+    engine = "mariadb" if "mariadb" in version.lower() else "mysql"
+    if engine != server.engine:
+        raise BackupError(
+            f"Failed to choose a dump client: the server is {server.engine} {server.version}, but {path} is {version}. "
+            f"Install the client of {server.engine}.",
+            reason="wrong_client",
+        )
+    return DumpClient(path=path, engine=engine, version=version)
+
+
+def dump_command(client: DumpClient, server: Server, *, option_file: str, database: str) -> Command:
+    always, with_binary_log = _ARGUMENTS[client.engine]
+    arguments = (*_COMMON, *always, *(with_binary_log if server.log_bin else ()))
+    # The option file must come first; by --defaults-file no other one is read.
+    return Command("the dump client", (client.path, f"--defaults-file={option_file}", *arguments, "--", database))
+
+
+def check_messages(client: DumpClient, result: StageResult) -> None:
+    """Raise BackupError for any line on standard error that is not known to be harmless."""
+    release = parse_release(re.sub(r"^.*?(?:Distrib|Ver|from)\s+", "", client.version))
+    for line in result.stderr.splitlines():
+        known = any(
+            engine == client.engine and release >= since and pattern.fullmatch(line.strip())
+            for engine, since, pattern, _reason in _HARMLESS
+        )
+        if line.strip() and not known:
+            raise BackupError(
+                f"Failed to dump: the dump client ended with status {result.returncode} but said: {line.strip()}. "
+                "An incomplete dump is not kept.",
+                reason="dump_message",
+            )
+
+
+def check_trailer(tail: bytes) -> None:
+    """Raise BackupError unless the dump ends with its completion mark."""
+    if not _TRAILER.search(tail[-200:]):
+        raise BackupError(
+            "Failed to dump: the output ends without '-- Dump completed', so it is cut short. It is not kept.",
+            reason="truncated",
+        )
+
+
+def read_coordinates(client: DumpClient, *, head: bytes, tail: bytes) -> Coordinates | None:
+    """Return what the dump says about the binary log; None when it says nothing."""
+    found = _LOG_POSITION.search(head)
+    if found is None:
+        return None
+    pattern = _GTID_MARIADB if client.engine == "mariadb" else _GTID_MYSQL
+    gtid = pattern.search(head) or pattern.search(tail)
+    return Coordinates(
+        file=found[1].decode(),
+        position=int(found[2]),
+        gtid=re.sub(r"\s+", "", gtid[1].decode()) if gtid else None,
+    )
+
+
+__all__: t.Final = (
+    "Coordinates",
+    "DumpClient",
+    "check_messages",
+    "check_trailer",
+    "dump_command",
+    "find_client",
+    "read_coordinates",
+)

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the server says about a schema: object counts, a fingerprint of its definitions, character set.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing as t
+
+from ._connection import rows
+
+if t.TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+OBJECT_KINDS: t.Final = ("tables", "views", "sequences", "triggers", "routines", "events")
+
+_TABLE_KINDS = {"BASE TABLE": "tables", "SYSTEM VERSIONED": "tables", "VIEW": "views", "SEQUENCE": "sequences"}
+
+# Definitions only: no row counts, no AUTO_INCREMENT, nothing that selling changes.
+_DEFINITIONS = (
+    "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION, CREATE_OPTIONS FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
+    "SELECT TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, COLUMN_DEFAULT, IS_NULLABLE, COLUMN_TYPE, COLLATION_NAME, EXTRA"
+    " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s",
+    "SELECT TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, SUB_PART, NON_UNIQUE FROM information_schema.STATISTICS"
+    " WHERE TABLE_SCHEMA = %s",
+    "SELECT CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_NAME, UPDATE_RULE, DELETE_RULE"
+    " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s",
+    "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, CREATED"
+    " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s",
+    "SELECT TABLE_NAME, VIEW_DEFINITION, DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s",
+    "SELECT ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_DEFINITION, LAST_ALTERED FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s",
+    "SELECT EVENT_NAME, EVENT_DEFINITION, STATUS, LAST_ALTERED FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """One schema: ``data_bytes`` is what its tables and indexes take on the server's disk (an estimate)."""
+
+    character_set: str
+    collation: str
+    objects: dict[str, int]
+    fingerprint: str
+    not_transactional: tuple[str, ...]
+    data_bytes: int
+
+
+def read_schema(connection: Connection, database: str) -> Schema | None:
+    """Return what the server says about *database*, None when there is no such schema (or no right to see it)."""
+    found = rows(
+        connection,
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s",
+        [database],
+    )
+    if not found:
+        return None
+    not_transactional = rows(
+        connection,
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_TYPE = 'BASE TABLE'"
+        " AND ENGINE <> 'InnoDB' ORDER BY TABLE_NAME",
+        [database],
+    )
+    ((data_bytes,),) = rows(
+        connection,
+        "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
+        [database],
+    )
+    return Schema(
+        character_set=str(found[0][0]),
+        collation=str(found[0][1]),
+        objects=count_objects(connection, database),
+        fingerprint=fingerprint(connection, database),
+        not_transactional=tuple(str(row[0]) for row in not_transactional),
+        data_bytes=int(data_bytes),
+    )
+
+
+def count_objects(connection: Connection, database: str) -> dict[str, int]:
+    """Number of objects of each kind of OBJECT_KINDS in *database*."""
+    counts = dict.fromkeys(OBJECT_KINDS, 0)
+    for table_type, count in rows(
+        connection, "SELECT TABLE_TYPE, COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s GROUP BY 1", [database]
+    ):
+        counts[_TABLE_KINDS.get(str(table_type), "tables")] += int(count)
+    for kind, table, column in (
+        ("triggers", "TRIGGERS", "TRIGGER_SCHEMA"),
+        ("routines", "ROUTINES", "ROUTINE_SCHEMA"),
+        ("events", "EVENTS", "EVENT_SCHEMA"),
+    ):
+        ((count,),) = rows(connection, f"SELECT COUNT(*) FROM information_schema.{table} WHERE {column} = %s", [database])  # noqa: S608
+        counts[kind] = int(count)
+    return counts
+
+
+def fingerprint(connection: Connection, database: str) -> str:
+    """SHA-256 over all definitions of *database*; two equal ones mean that no DDL came between."""
+    digest = hashlib.sha256()
+    for query in _DEFINITIONS:
+        for line in sorted(repr(row) for row in rows(connection, query, [database])):
+            digest.update(line.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+__all__ = ("OBJECT_KINDS", "Schema", "count_objects", "fingerprint", "read_schema")

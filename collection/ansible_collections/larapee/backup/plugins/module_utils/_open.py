@@ -1,0 +1,70 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Opening an artifact: decrypt, decompress, and know that what came out is what went in.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from . import _compress, _encrypt, _pipeline
+from ._catalog import Entry
+from ._digest import Digest
+from ._errors import BackupError
+from ._pipeline import Command, Tap
+
+
+def require_identity(entry: Entry, identity: str | None) -> None:
+    """Raise BackupError when *entry* is encrypted and *identity* is not the text of an age identity."""
+    if not entry.manifest.encrypted:
+        return
+    if not identity:
+        raise BackupError(
+            f"Failed to open {entry.name}: it is encrypted and no age identity was given. "
+            "Set larapee_backup_restore_age_identity to the restorer's key file.",
+            reason="no_identity",
+        )
+    if "AGE-SECRET-KEY-" not in identity and "PRIVATE KEY" not in identity:
+        raise BackupError(
+            f"Failed to open {entry.name}: the given identity is not an age identity. Give the restorer's private key file.",
+            reason="bad_identity",
+        )
+
+
+def open_artifact(entry: Entry, *, identity: str | None, following: t.Sequence[Command | Tap] = ()) -> Digest:
+    """Stream the plain bytes of *entry* into *following* and return their digest.
+
+    Raises BackupError when a stage failed, or when the bytes read, or the plain bytes, are not those of the manifest.
+    By then *following* has seen the plain bytes.
+    """
+    require_identity(entry, identity)
+    stored, plain = Digest(), Digest()
+    with contextlib.ExitStack() as stack:
+        elements: list[Command | Tap] = [stored]
+        if entry.manifest.encrypted:
+            elements.append(stack.enter_context(_encrypt.decryptor(identity or "")))
+        elements += [_compress.decompressor(entry.manifest.compression), plain, *following]
+        try:
+            source = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            results = _pipeline.run_pipeline(elements, source=source)
+        except OSError as exc:
+            raise BackupError(f"Failed to read {entry.path}: {exc.strerror}.", reason="unreadable") from exc
+    _pipeline.require_success(results, what=f"{'load' if following else 'open'} {entry.name}")
+    manifest = entry.manifest
+    if (stored.sha256, stored.size) != (manifest.sha256, manifest.size):
+        raise BackupError(f"Failed to open {entry.name}: it changed while it was read.", reason="not_intact")
+    if (plain.sha256, plain.size) != (manifest.plain_sha256, manifest.plain_size):
+        raise BackupError(
+            f"Failed to open {entry.name}: what came out is not what was backed up (SHA-256 of the plain bytes).",
+            reason="not_intact",
+        )
+    return plain
+
+
+__all__ = ("open_artifact", "require_identity")

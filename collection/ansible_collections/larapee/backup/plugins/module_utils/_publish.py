@@ -1,0 +1,175 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How an artifact comes into being: reserved, written aside, then signature, then manifest; never overwritten.
+
+An intent file ``.<artifact>.intent`` is made first and removed last, and is held with flock by the process at work. It is
+what tells the leftovers of a crash (removed by the next run) from files that are not ours (never touched, such as the
+dumps of an older cron line, which bear the same names).
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import os
+import typing as t
+
+from . import _io, _names
+from ._errors import BackupError
+
+_INTENT = ".intent"
+
+
+class Reservation:
+    """The right to publish one artifact name; use as a context manager, which discards what was not published."""
+
+    def __init__(self, *, directory: str, name: str, descriptor: int) -> None:
+        self.directory = directory
+        self.name = name
+        self._descriptor = descriptor
+        self._intent = _hidden(directory, name, _INTENT)
+        self.part_path = _hidden(directory, name, ".part")
+        self.published = False
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if not self.published:
+            _remove_unfinished(self.directory, self.name)
+        os.close(self._descriptor)
+
+    def open_part(self) -> int:
+        """Return a descriptor to write the artifact's bytes to, under a temporary name."""
+        return os.open(self.part_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def publish(self, *, manifest: bytes, signature: bytes) -> None:
+        """Make the artifact exist: its bytes, then the signature, then the manifest, each durable before the next."""
+        final = os.path.join(self.directory, self.name)
+        try:
+            _sync(self.part_path)
+            os.link(self.part_path, final)
+            os.unlink(self.part_path)
+            _io.fsync_directory(self.directory)
+            self._place(_names.SIGNATURE_SUFFIX, signature)
+            self._place(_names.MANIFEST_SUFFIX, manifest)
+        except OSError as exc:
+            raise BackupError(
+                f"Failed to publish {final}: {exc.strerror}. Check the free space and the permissions of the directory.",
+                reason="publish_failed",
+            ) from exc
+        self.published = True
+        os.unlink(self._intent)
+        _io.fsync_directory(self.directory)
+
+    def _place(self, suffix: str, content: bytes) -> None:
+        temporary = _hidden(self.directory, self.name, suffix + ".part")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        # link fails where rename would overwrite
+        os.link(temporary, os.path.join(self.directory, self.name + suffix))
+        os.unlink(temporary)
+        _io.fsync_directory(self.directory)
+
+
+def reserve(
+    directory: str, *, kind: str, compression: str, encrypted: bool, now: dt.datetime, run_id: str
+) -> Reservation:
+    """Reserve the first free name for *now*; raise BackupError when the whole minute is taken."""
+    for name in _names.candidate_names(kind, compression, encrypted=encrypted, now=now):
+        if _taken(directory, name):
+            continue
+        try:
+            descriptor = os.open(_hidden(directory, name, _INTENT), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        except OSError as exc:
+            raise BackupError(f"Failed to write into {directory}: {exc.strerror}.", reason="publish_failed") from exc
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        reservation = Reservation(directory=directory, name=name, descriptor=descriptor)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(reservation)
+            try:
+                os.write(descriptor, _io.json_bytes({"pid": os.getpid(), "run_id": run_id}))
+                os.fsync(descriptor)
+                _io.fsync_directory(directory)
+            except OSError as exc:
+                raise BackupError(f"Failed to write into {directory}: {exc.strerror}.", reason="disk_full") from exc
+            stack.pop_all()
+        return reservation
+    raise BackupError(
+        f"Failed to name an artifact in {directory}: every name of this minute is taken. Check the clock.",
+        reason="name_taken",
+    )
+
+
+def _taken(directory: str, name: str) -> bool:
+    return any(
+        os.path.lexists(os.path.join(directory, each + suffix))
+        for each in _names.same_minute_names(name)
+        for suffix in ("", _names.MANIFEST_SUFFIX, _names.SIGNATURE_SUFFIX)
+    )
+
+
+def sweep(directory: str, *, kind: str) -> list[str]:
+    """Remove what crashed runs of *kind* left; return the names of the artifacts they did not finish.
+
+    The caller holds the lock of that kind. A crash after the manifest was placed left a complete artifact: it stays.
+    """
+    removed = []
+    for entry in sorted(os.listdir(directory)):
+        if not (entry.startswith(".") and entry.endswith(_INTENT)):
+            continue
+        name = entry[1 : -len(_INTENT)]
+        parsed = _names.parse_name(name)
+        if parsed is None or parsed.kind != kind or _in_use(os.path.join(directory, entry)):
+            continue
+        if _remove_unfinished(directory, name):
+            removed.append(name)
+    return removed
+
+
+def _in_use(intent: str) -> bool:
+    with open(intent, "rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _remove_unfinished(directory: str, name: str) -> bool:
+    complete = os.path.exists(os.path.join(directory, name + _names.MANIFEST_SUFFIX))
+    leftovers = [
+        _hidden(directory, name, suffix)
+        for suffix in (".part", _names.SIGNATURE_SUFFIX + ".part", _names.MANIFEST_SUFFIX + ".part")
+    ]
+    if not complete:
+        leftovers += [os.path.join(directory, name + suffix) for suffix in ("", _names.SIGNATURE_SUFFIX)]
+    for path in [*leftovers, _hidden(directory, name, _INTENT)]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    return not complete
+
+
+def _hidden(directory: str, name: str, suffix: str) -> str:
+    return os.path.join(directory, f".{name}{suffix}")
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = ("Reservation", "reserve", "sweep")

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Verification of one place from its catalogue, in the three levels intact, opened and proven.
+
+A check that could not run is NOT RUN and not green; a level out of this place's reach is "n/a here"; nothing to verify
+is a failure.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import socket
+import typing as t
+
+from . import _catalog, _intact, _io, _lock, _manifest, _names, _open, _sequence
+from ._catalog import Catalogue, Entry
+from ._errors import BackupError
+
+OK: t.Final = "OK"
+FAILED: t.Final = "FAILED"
+NOT_RUN: t.Final = "NOT RUN"
+NOT_HERE: t.Final = "n/a here"
+LEVELS: t.Final = ("intact", "opened", "proven")
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One level of one artifact (or of a file that should be one)."""
+
+    artifact: str
+    level: str
+    status: str
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyRequest:
+    """What to verify. ``identity`` is the text of an age identity, or None where this place has none."""
+
+    branch: str
+    directory: str
+    allowed_signers: str
+    state_path: str
+    run_id: str
+    identity: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyOutcome:
+    """``checks`` in the catalogue's order; ``recovery_point`` is that of the newest intact full, None when there is none."""
+
+    checks: tuple[Check, ...]
+    unmanaged: tuple[str, ...]
+    recovery_point: str | None
+    verified: tuple[Entry, ...]
+
+    @property
+    def failures(self) -> list[Check]:
+        return [check for check in self.checks if check.status in (FAILED, NOT_RUN)]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        table = {level: dict.fromkeys((OK, FAILED, NOT_RUN, NOT_HERE), 0) for level in LEVELS}
+        for check in self.checks:
+            table[check.level][check.status] += 1
+        return table
+
+
+def verify_place(request: VerifyRequest, *, check_mode: bool = False) -> VerifyOutcome:
+    """Verify every artifact of *request.branch* at one place; raises BackupError when the place cannot be read."""
+    if check_mode:
+        return _verify(request, write=False)
+    with _lock.hold(request.state_path, f"verify-{request.branch}", run_id=request.run_id):
+        return _verify(request, write=True)
+
+
+def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
+    catalogue = _catalog.read_catalogue(request.directory)
+    checks = [Check(name, "intact", FAILED, why) for name, why in sorted(catalogue.problems.items())]
+    checks += _check_sequences(catalogue, request)
+    verified = []
+    for entry in catalogue.entries:
+        results = [_check_intact(entry, request)]
+        results.append(_check_opened(entry, request, intact=results[0]))
+        results.append(_earlier_proof(entry))
+        checks += results
+        if write:
+            _write_result(entry, results, request)
+        if results[0].status == OK:
+            verified.append(entry)
+    if not catalogue.entries:
+        why = f"there is nothing to verify in {request.directory}"
+        checks.append(Check(request.directory, "intact", FAILED, why))
+    fulls = [entry for entry in verified if entry.manifest.kind == "db_full"]
+    newest = max(fulls, key=lambda entry: entry.manifest.sequence, default=None)
+    return VerifyOutcome(
+        checks=tuple(checks),
+        unmanaged=catalogue.unmanaged,
+        recovery_point=_manifest.format_time(newest.manifest.created_at) if newest else None,
+        verified=tuple(verified),
+    )
+
+
+def _check_intact(entry: Entry, request: VerifyRequest) -> Check:
+    try:
+        _intact.check_intact(entry, branch=request.branch, allowed_signers=request.allowed_signers)
+    except _intact.NotIntactError as exc:
+        return Check(entry.name, "intact", FAILED, str(exc))
+    except BackupError as exc:
+        return Check(entry.name, "intact", NOT_RUN, str(exc))
+    return Check(entry.name, "intact", OK)
+
+
+def _check_opened(entry: Entry, request: VerifyRequest, *, intact: Check) -> Check:
+    if entry.manifest.encrypted and request.identity is None:
+        return Check(entry.name, "opened", NOT_HERE, "this place has no identity")
+    if intact.status != OK:
+        return Check(entry.name, "opened", NOT_RUN, "it is not intact")
+    try:
+        _open.open_artifact(entry, identity=request.identity)
+    except BackupError as exc:
+        status = NOT_RUN if exc.reason in ("tool_missing", "bad_identity") else FAILED
+        return Check(entry.name, "opened", status, str(exc))
+    return Check(entry.name, "opened", OK)
+
+
+def _earlier_proof(entry: Entry) -> Check:
+    earlier = _earlier_levels(entry).get("proven", {})
+    if earlier.get("status") == OK:
+        return Check(entry.name, "proven", OK, f"by a drill at {earlier.get('at')}")
+    return Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it")
+
+
+def _check_sequences(catalogue: Catalogue, request: VerifyRequest) -> list[Check]:
+    """A number that is missing or there twice: a manifest was removed, or an older state was put back."""
+    checks = []
+    kinds = sorted({entry.manifest.kind for entry in catalogue.entries} | set(_manifest.KINDS))
+    for kind in kinds:
+        numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
+        highest = max(numbers, default=0)
+        given = _sequence.last_given(request.state_path, branch=request.branch, kind=kind)
+        expected = range(min(numbers, default=max(given, 1)), max(highest, given) + 1)
+        for number in expected:
+            if number not in numbers:
+                why = f"number {number} of kind {kind} is missing: its manifest was removed"
+                checks.append(Check(f"{kind} {number}", "intact", FAILED, why))
+        for number in sorted({each for each in numbers if numbers.count(each) > 1}):
+            why = f"number {number} of kind {kind} is there more than once"
+            checks.append(Check(f"{kind} {number}", "intact", FAILED, why))
+    return checks
+
+
+def _earlier_levels(entry: Entry) -> dict[str, t.Any]:
+    try:
+        document = _io.read_json(entry.path + _names.VERIFIED_SUFFIX)
+    except (OSError, ValueError):
+        return {}
+    levels = document.get("levels")
+    return levels if document.get("sha256") == entry.manifest.sha256 and isinstance(levels, dict) else {}
+
+
+def _write_result(entry: Entry, checks: t.Sequence[Check], request: VerifyRequest) -> None:
+    """Keep the result beside the artifact; what only another place can check keeps its earlier result there."""
+    levels = _earlier_levels(entry)
+    now = _manifest.format_time(dt.datetime.now(dt.timezone.utc))
+    for check in checks:
+        if check.status != NOT_HERE and check.level != "proven":
+            levels[check.level] = {
+                "status": check.status,
+                "reason": check.reason,
+                "at": now,
+                "by": socket.gethostname(),
+                "run_id": request.run_id,
+            }
+    document = {"schema": 1, "artifact": entry.name, "sha256": entry.manifest.sha256, "levels": levels}
+    _io.write_json(entry.path + _names.VERIFIED_SUFFIX, document)
+
+
+__all__ = ("FAILED", "LEVELS", "NOT_HERE", "NOT_RUN", "OK", "Check", "VerifyOutcome", "VerifyRequest", "verify_place")

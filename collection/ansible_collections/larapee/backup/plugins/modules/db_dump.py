@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: db_dump
+short_description: Take a full of one MariaDB or MySQL database
+version_added: 0.1.0
+author: LaraPee contributors (@larapee)
+description:
+  - Dumps one database in one consistent snapshot, with routines, events, triggers and views, and publishes it as a
+    compressed, encrypted, signed artifact with a manifest.
+  - One pass over the bytes. Every stage's exit status, the dump's completion mark, the objects in it and the account's
+    own grants are checked; anything wrong, and nothing is kept.
+  - Nothing is ever overwritten. An artifact without manifest does not exist; what a crashed run left is removed by the
+    next one.
+attributes:
+  check_mode:
+    support: full
+    description: Runs every check that needs no writing, and returns the plan.
+  diff_mode:
+    support: none
+    description: A backup has no before.
+  idempotent:
+    support: none
+    description: Each run takes a new full.
+extends_documentation_fragment:
+  - larapee.backup.place
+  - larapee.backup.run
+options:
+  db_name:
+    description: The database (schema) to dump.
+    type: str
+    required: true
+    version_added: 0.1.0
+  db_option_file:
+    description:
+      - A client option file, mode 0600, with one C([client]) group that names the operator's account and the socket or
+        host. Other groups are refused, because they can change what is dumped.
+    type: path
+    required: true
+    version_added: 0.1.0
+  compression:
+    description:
+      - V(gzip) gives C(.sql.gz), made by C(igzip) where it is installed, else C(pigz), else C(gzip); V(zstd) gives C(.sql.zst).
+    type: str
+    choices: [gzip, zstd]
+    default: gzip
+    version_added: 0.1.0
+  encryption:
+    description: Whether the artifact is encrypted to O(age_recipients).
+    type: bool
+    default: true
+    version_added: 0.1.0
+  age_recipients:
+    description: Public keys (C(age1...) or SSH public keys). Two at least are advised.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
+  signing_key:
+    description: The branch's SSH private key, without passphrase, mode 0600, that signs the manifest.
+    type: path
+    required: true
+    version_added: 0.1.0
+  reserve_bytes:
+    description: Bytes that stay free on the filesystem, beyond the size of the last full.
+    type: int
+    default: 67108864
+    version_added: 0.1.0
+"""
+
+EXAMPLES = r"""
+- name: Take a full of the shop's database
+  larapee.backup.db_dump:
+    branch: branch-001
+    db_name: larapos
+    db_option_file: /etc/larapee-backup/operator.cnf
+    local_path: /var/backups/larapee/local
+    signing_key: /etc/larapee-backup/signing_key
+    age_recipients:
+      - age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq
+"""
+
+RETURN = r"""
+artifact:
+  description: Name of the new artifact; null in check mode.
+  type: str
+  returned: success
+plan:
+  description: What was, or would be, dumped - branch, database, directory, engine, version, compressor, objects.
+  type: dict
+  returned: success
+report:
+  description: What the recorder notes of this run - C(artifacts) (name, size in bytes, sha256), C(recovery_point) (UTC), C(details).
+  type: dict
+  returned: success
+reason:
+  description: Why it failed, as a stable word, such as V(lock_held), V(missing_privilege), V(disk_full).
+  type: str
+  returned: failure
+"""
+
+from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, place_spec, run_spec
+from ansible_collections.larapee.backup.plugins.module_utils._dump import DumpRequest, dump_database
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
+from ansible_collections.larapee.backup.plugins.module_utils._report import report_of_dump
+
+
+def main() -> None:
+    module = create_module(
+        {
+            **place_spec(),
+            **run_spec(),
+            "db_name": {"type": "str", "required": True},
+            "db_option_file": {"type": "path", "required": True},
+            "compression": {"type": "str", "choices": ["gzip", "zstd"], "default": "gzip"},
+            "encryption": {"type": "bool", "default": True},
+            "age_recipients": {"type": "list", "elements": "str", "default": []},
+            "signing_key": {"type": "path", "required": True, "no_log": False},
+            "reserve_bytes": {"type": "int", "default": 64 * 1024 * 1024},
+        }
+    )
+    options = module.params
+    try:
+        with interruptible():
+            outcome = dump_database(
+                DumpRequest(
+                    branch=options["branch"],
+                    database=options["db_name"],
+                    option_file=options["db_option_file"],
+                    local_path=options["local_path"],
+                    state_path=options["state_path"],
+                    run_id=options["run_id"],
+                    signing_key=options["signing_key"],
+                    compression=options["compression"],
+                    encrypt=options["encryption"],
+                    recipients=tuple(options["age_recipients"]),
+                    reserve_bytes=options["reserve_bytes"],
+                ),
+                check_mode=module.check_mode,
+            )
+    except BackupError as exc:
+        fail(module, exc)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    module.exit_json(
+        changed=True,
+        artifact=outcome.manifest.artifact if outcome.manifest else None,
+        plan=outcome.plan,
+        report=report_of_dump(outcome),
+    )
+
+
+if __name__ == "__main__":
+    main()

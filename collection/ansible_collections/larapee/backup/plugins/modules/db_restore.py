@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: db_restore
+short_description: Restore a full into an empty or confirmed database
+version_added: 0.1.0
+author: LaraPee contributors (@larapee)
+description:
+  - Chooses the newest intact full of a branch, proves that it opens to the bytes that were backed up, and loads it.
+  - Refuses another branch's set, unsigned or changed artifacts, a server of another engine, and a target that is not
+    empty unless O(confirm) names the branch.
+  - A failed restore leaves an empty target empty; a replaced one is marked unusable by the table
+    C(larapee_backup_unfinished_restore).
+attributes:
+  check_mode:
+    support: full
+    description: Returns the plan - which artifact, up to which moment, what it replaces.
+  diff_mode:
+    support: none
+    description: The plan says what is replaced.
+  idempotent:
+    support: none
+    description: A second run finds the target not empty and refuses.
+extends_documentation_fragment:
+  - larapee.backup.run
+  - larapee.backup.reading
+options:
+  branch:
+    description: The branch whose set is restored.
+    type: str
+    required: true
+    version_added: 0.1.0
+  source:
+    description: A directory on the target that holds the set.
+    type: str
+    required: true
+    version_added: 0.1.0
+  to:
+    description: V(latest), or a time (UTC), C(gtid:...) or C(file:position) at which a full stands.
+    type: str
+    default: latest
+    version_added: 0.1.0
+  db_option_file:
+    description: A client option file, mode 0600, of the restorer's account on the target server.
+    type: path
+    required: true
+    version_added: 0.1.0
+  db_name:
+    description: The database (schema) to fill. It is created with the character set and collation of the backup.
+    type: str
+    required: true
+    version_added: 0.1.0
+  confirm:
+    description: The branch's code, typed by a person, to replace a database that is not empty.
+    type: str
+    default: ''
+    version_added: 0.1.0
+"""
+
+EXAMPLES = r"""
+- name: Bring the shop's database back
+  larapee.backup.db_restore:
+    branch: branch-001
+    source: /var/backups/larapee/local
+    allowed_signers: /etc/larapee-backup/allowed_signers
+    age_identity_file: /home/restorer/larapee.agekey
+    db_option_file: /root/restore.cnf
+    db_name: larapos
+"""
+
+RETURN = r"""
+plan:
+  description: What was, or would be, restored - artifact, recovery_point (UTC), position, server, database, what it replaces, what is lost.
+  type: dict
+  returned: success
+seconds:
+  description: Seconds by step - choose, open, load.
+  type: dict
+  returned: success
+report:
+  description: What the recorder notes of this run.
+  type: dict
+  returned: success
+"""
+
+from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, reading_spec, run_spec
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
+from ansible_collections.larapee.backup.plugins.module_utils._report import report_of_restore
+from ansible_collections.larapee.backup.plugins.module_utils._restore import RestoreRequest, restore_database
+
+
+def main() -> None:
+    module = create_module(
+        {
+            **run_spec(),
+            **reading_spec(),
+            "branch": {"type": "str", "required": True},
+            "source": {"type": "str", "required": True},
+            "to": {"type": "str", "default": "latest"},
+            "db_option_file": {"type": "path", "required": True},
+            "db_name": {"type": "str", "required": True},
+            "confirm": {"type": "str", "default": ""},
+        }
+    )
+    options = module.params
+    try:
+        with interruptible():
+            outcome = restore_database(
+                RestoreRequest(
+                    branch=options["branch"],
+                    source=options["source"],
+                    allowed_signers=options["allowed_signers"],
+                    option_file=options["db_option_file"],
+                    database=options["db_name"],
+                    state_path=options["state_path"],
+                    run_id=options["run_id"],
+                    to=options["to"],
+                    identity=options["age_identity"],
+                    confirm=options["confirm"],
+                ),
+                check_mode=module.check_mode,
+            )
+    except BackupError as exc:
+        fail(module, exc)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    module.exit_json(
+        changed=True,
+        plan=outcome.plan,
+        seconds=outcome.seconds,
+        report=report_of_restore(outcome),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from larapee_runner import render
+from larapee_runner.collection import available_kinds, find_collection
+from larapee_runner.commands.common import settings_or_exit
+from larapee_runner.history import load_history
+from larapee_runner.outcome import ExitCode
+from larapee_runner.recorder import utc_now
+from larapee_runner.status import document
+
+NAMES = {"rpo": "recovery point age", "rto": "time to restore", "verify": "verification age", "drill": "drill age"}
+
+
+@click.command(short_help="Tell how each branch stands against its objectives.")
+@click.option("--branch", metavar="CODE", help="Only this branch.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def status(*, branch: str | None, as_json: bool) -> None:
+    """Tell how each branch stands against its objectives; ends with 1 if one of them is broken."""
+    settings = settings_or_exit(ExitCode.FAILED)
+    now = utc_now()
+    history = load_history(settings, now=now)
+    rows = [row for row in history.rows if branch is None or row.branch == branch]
+    report = document(
+        rows,
+        now=now,
+        available=available_kinds(find_collection(os.environ, Path.cwd())),
+        journal_records=history.journal_records,
+        table_error=history.table_error,
+    )
+    if as_json:
+        render.write_json(report)
+    else:
+        _show(report)
+    if history.table_error:
+        click.echo(f"Error: {history.table_error}", err=True)
+    if not report["branches"]:
+        click.echo("Error: no run of a branch is recorded here, so there is nothing to be judged.", err=True)
+    sys.exit(ExitCode.OK if report["ok"] else ExitCode.FAILED)
+
+
+def _show(report: dict[str, Any]) -> None:
+    rows = []
+    for branch in report["branches"]:
+        for objective in branch["objectives"]:
+            rows.append(
+                (
+                    branch["branch"],
+                    NAMES[objective["name"]],
+                    render.status_cell(objective["state"]),
+                    render.span(objective["value_s"]),
+                    render.span(objective["limit_s"]),
+                    objective["detail"],
+                )
+            )
+    if rows:
+        columns = ("branch", "objective", "state", "is", "limit", "")
+        render.show(render.Table(f"status at {report['generated_at']}", columns, rows))
+    for branch in report["branches"]:
+        _show_rest(branch)
+    for pending in report["unassigned_pending"]:
+        render.write_line(
+            f"pending: run {pending['run_id']}, for {render.span(pending['age_s'])}, branch not known yet"
+        )
+    unflushed = report["journal"]["unflushed_records"]
+    if unflushed:
+        render.write_line(f"journal: {unflushed} record(s) not in the table yet; larapee-backup journal flush")
+
+
+def _show_rest(branch: dict[str, Any]) -> None:
+    code = branch["branch"]
+    for pending in branch["pending"]:
+        render.write_line(f"pending: {code}: {pending['kind'] or 'run'} for {render.span(pending['age_s'])}")
+    if branch["missing"]:
+        render.write_line(f"missing: {code}: no success yet of {', '.join(branch['missing'])}")
+    failure = branch["last_failure"]
+    if failure:
+        text = f"last failure: {code}: {failure['kind'] or 'run'} at {failure['finished_at']}: {failure['error']}"
+        render.write_line(render.clean(text))
+
+
+__all__ = ("status",)

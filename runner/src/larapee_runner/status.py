@@ -1,0 +1,203 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How each branch stands against its objectives, from rows alone. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SCHEMA = 1
+RPO = timedelta(minutes=15)
+RTO = timedelta(minutes=60)
+# Verification is nightly and the drill weekly; each may start late and take its time before it counts as too old.
+VERIFY_AGE = timedelta(hours=26)
+DRILL_AGE = timedelta(days=8)
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+BACKUP_KINDS = ("full", "increment", "log")
+RESTORING_KINDS = ("restore", "drill")
+KINDS = (*BACKUP_KINDS, "sync", "offsite", "snapshot", "verify", "drill", "restore", "retention", "rotate")
+EXPECTED_KINDS = (*BACKUP_KINDS, "verify", "drill")
+
+State = Literal["ok", "broken", "not_run"]
+
+
+class Row(Protocol):
+    """What is read of a row of backup_runs."""
+
+    run_id: str
+    branch: str | None
+    kind: str | None
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    duration_s: float | None
+    check_mode: bool
+    recovery_point: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective of one branch; `value_s` is the age or the time that is judged, None where there is none."""
+
+    name: str
+    state: State
+    value_s: float | None
+    limit_s: float
+    detail: str
+
+
+@dataclass(frozen=True)
+class BranchStatus:
+    branch: str
+    ok: bool
+    recovery_point: str | None
+    last_success: dict[str, dict[str, Any] | None]
+    objectives: list[Objective]
+    pending: list[dict[str, Any]]
+    missing: list[str]
+    last_failure: dict[str, Any] | None
+
+
+def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available: frozenset[str]) -> BranchStatus:
+    """Judge one branch; rows of check mode count for nothing."""
+    own = [row for row in rows if row.branch == branch and not row.check_mode]
+    successes = {kind: _latest(row for row in own if row.kind == kind and row.status == "success") for kind in KINDS}
+    able = available | {row.kind for row in own if row.kind}
+    objectives = [
+        _rpo(own, now=now, able=able),
+        _rto(successes),
+        _age("verify", successes["verify"], limit=VERIFY_AGE, now=now, able=able),
+        _age("drill", successes["drill"], limit=DRILL_AGE, now=now, able=able),
+    ]
+    return BranchStatus(
+        branch=branch,
+        ok=all(objective.state != "broken" for objective in objectives),
+        recovery_point=_stamp(_recovery_point(own)),
+        last_success={kind: _success(row, now) for kind, row in successes.items()},
+        objectives=objectives,
+        pending=[_pending(row, now) for row in own if row.status == "pending"],
+        missing=[kind for kind in EXPECTED_KINDS if kind in able and successes[kind] is None],
+        last_failure=_failure(_latest(row for row in own if row.status == "failed")),
+    )
+
+
+def document(
+    rows: Sequence[Row], *, now: datetime, available: frozenset[str], journal_records: int, table_error: str | None
+) -> dict[str, Any]:
+    """Compose the one document that `status --json` prints and the table shows."""
+    branches = [
+        branch_status(branch, rows, now=now, available=available)
+        for branch in sorted({row.branch for row in rows if row.branch is not None})
+    ]
+    return {
+        "schema": SCHEMA,
+        "generated_at": _stamp(now),
+        "ok": bool(branches) and table_error is None and all(branch.ok for branch in branches),
+        "limits_s": {
+            "rpo": RPO.total_seconds(),
+            "rto": RTO.total_seconds(),
+            "verify": VERIFY_AGE.total_seconds(),
+            "drill": DRILL_AGE.total_seconds(),
+        },
+        "kinds_available": sorted(available),
+        "branches": [asdict(branch) for branch in branches],
+        "unassigned_pending": [_pending(row, now) for row in rows if row.branch is None and row.status == "pending"],
+        "journal": {"unflushed_records": journal_records},
+        "table": {"reachable": table_error is None, "error": table_error},
+    }
+
+
+def _rpo(rows: Sequence[Row], *, now: datetime, able: Iterable[str]) -> Objective:
+    limit = RPO.total_seconds()
+    point = _recovery_point(rows)
+    between = "" if "log" in able else "; this installation takes no log runs yet, so only a full moves it"
+    if point is None:
+        return Objective("rpo", "broken", None, limit, f"no recovery point: no backup has succeeded{between}")
+    if point - now > CLOCK_TOLERANCE:
+        return Objective("rpo", "broken", None, limit, "the recovery point lies in the future: check the clocks")
+    age = max((now - point).total_seconds(), 0.0)
+    state: State = "ok" if age <= limit else "broken"
+    return Objective("rpo", state, age, limit, f"recovery point {_stamp(point)}{between if state == 'broken' else ''}")
+
+
+def _rto(successes: dict[str, Row | None]) -> Objective:
+    limit = RTO.total_seconds()
+    row = _latest(found for kind in RESTORING_KINDS if (found := successes[kind]) is not None)
+    if row is None or row.duration_s is None:
+        return Objective("rto", "not_run", None, limit, "NOT RUN: nothing has been restored yet")
+    state: State = "ok" if row.duration_s <= limit else "broken"
+    return Objective("rto", state, row.duration_s, limit, f"the last {row.kind} took this long")
+
+
+def _age(kind: str, row: Row | None, *, limit: timedelta, now: datetime, able: Iterable[str]) -> Objective:
+    seconds = limit.total_seconds()
+    if row is None and kind not in able:
+        return Objective(kind, "not_run", None, seconds, f"NOT RUN: this installation has no {kind} runs yet")
+    if row is None:
+        return Objective(kind, "broken", None, seconds, f"no {kind} has ever succeeded")
+    end = _end(row)
+    if end - now > CLOCK_TOLERANCE:
+        return Objective(kind, "broken", None, seconds, f"the last {kind} lies in the future: check the clocks")
+    age = max((now - end).total_seconds(), 0.0)
+    return Objective(kind, "ok" if age <= seconds else "broken", age, seconds, f"last success {_stamp(end)}")
+
+
+def _recovery_point(rows: Iterable[Row]) -> datetime | None:
+    points = (
+        _parse(row.recovery_point)
+        for row in rows
+        if row.kind in BACKUP_KINDS and row.status == "success" and row.recovery_point
+    )
+    return max((point for point in points if point is not None), default=None)
+
+
+def _parse(text: str) -> datetime | None:
+    try:
+        point = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return point if point.tzinfo else point.replace(tzinfo=UTC)
+
+
+def _latest(rows: Iterable[Row]) -> Row | None:
+    return max(rows, key=_end, default=None)
+
+
+def _end(row: Row) -> datetime:
+    return row.finished_at or row.started_at
+
+
+def _success(row: Row | None, now: datetime) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    age = max((now - _end(row)).total_seconds(), 0.0)
+    return {"run_id": row.run_id, "finished_at": _stamp(_end(row)), "age_s": round(age, 3)}
+
+
+def _failure(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {**_brief(row), "finished_at": _stamp(_end(row)), "error": row.error}
+
+
+def _pending(row: Row, now: datetime) -> dict[str, Any]:
+    age = max((now - row.started_at).total_seconds(), 0.0)
+    return {**_brief(row), "started_at": _stamp(row.started_at), "age_s": round(age, 3)}
+
+
+def _brief(row: Row) -> dict[str, Any]:
+    return {"run_id": row.run_id, "kind": row.kind}
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+__all__ = ("BranchStatus", "Objective", "Row", "branch_status", "document")

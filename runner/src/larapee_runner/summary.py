@@ -1,0 +1,77 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run came to, for people: its rows, and on failure the reason and where the whole output lies."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from .outcome import ExitCode
+from .render import Table, clean, show, size, span, status_cell, write_line
+
+if TYPE_CHECKING:
+    from .recorder import RunRecord
+    from .run import Report
+
+TAIL_SHOWN = 12
+
+
+def show_summary(report: Report, *, quiet: bool, verbose: bool) -> None:
+    """Print the rows to standard output and what went wrong to standard error."""
+    if not quiet:
+        _show_rows(report)
+    if report.code is not ExitCode.OK:
+        _tell_failure(report, with_tail=not verbose)
+    for error in report.errors:
+        _tell(f"recorder: {error}")
+
+
+def _show_rows(report: Report) -> None:
+    columns = ("branch", "kind", "status", "took", "artifacts", "size", "recovery point")
+    rows = [
+        (
+            row.branch or "-",
+            row.kind or "-",
+            status_cell(row.status),
+            span(row.duration_s),
+            ", ".join(_artifact_names(row)) or "-",
+            size(row.bytes),
+            row.recovery_point or "-",
+        )
+        for row in report.rows
+    ]
+    show(Table(f"run {report.run_id}{' (check mode)' if _checked(report) else ''}", columns, rows))
+
+
+def _tell_failure(report: Report, *, with_tail: bool) -> None:
+    for host, task, message in report.failures:
+        _tell(f"failed: {host}: {task}: {message}")
+    told = {message for _, _, message in report.failures}
+    for row in report.rows:
+        if row.error and not any(row.error in message for message in told):
+            _tell(f"error: {row.branch or 'run'}: {row.error}")
+    if report.code is ExitCode.UNRECORDED:
+        _tell("error: the run could be recorded neither in the journal nor in the table; see larapee-backup doctor")
+    if with_tail and not report.failures and report.seen.output_tail:
+        _tell("the end of its output:")
+        for line in report.seen.output_tail.splitlines()[-TAIL_SHOWN:]:
+            _tell(f"  {line}")
+    if report.output is not None:
+        _tell(f"full output: {report.output}")
+
+
+def _artifact_names(row: RunRecord) -> list[str]:
+    return [str(artifact.get("name", "?")) for artifact in row.artifacts]
+
+
+def _checked(report: Report) -> bool:
+    return any(row.check_mode for row in report.rows)
+
+
+def _tell(text: str) -> None:
+    for line in text.splitlines():
+        write_line(clean(line), stream=sys.stderr)
+
+
+__all__ = ("show_summary",)

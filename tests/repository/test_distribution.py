@@ -1,0 +1,70 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection builds, installs into an empty path and works from there; the checkout's own entry points parse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAYBOOKS = ("branch_backup", "restore", "verify")
+
+
+def _run(argv: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_collection_works_when_installed_alone(
+    tmp_path: Path, collection: Path, files: list[Path], environment: dict[str, str]
+) -> None:
+    installed = tmp_path / "collections"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    _run(
+        ["ansible-galaxy", "collection", "build", "--output-path", str(tmp_path), str(collection)],
+        cwd=elsewhere,
+        environment=environment,
+    )
+    (archive,) = tmp_path.glob("larapee-backup-*.tar.gz")
+    _run(
+        ["ansible-galaxy", "collection", "install", "--offline", "-p", str(installed), str(archive)],
+        cwd=elsewhere,
+        environment=environment,
+    )
+
+    root = installed / "ansible_collections/larapee/backup"
+    there = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    expected = {str(path.relative_to(collection)) for path in files if path.is_relative_to(collection)}
+    assert there - {"MANIFEST.json", "FILES.json"} == expected - {"galaxy.yml"}
+
+    alone = environment | {
+        "ANSIBLE_COLLECTIONS_PATH": str(installed),
+        "ANSIBLE_CALLBACKS_ENABLED": "larapee.backup.backup_runs",
+    }
+    for name in PLAYBOOKS:
+        argv = ["ansible-playbook", "-i", "branch-001,", f"larapee.backup.{name}", "--syntax-check"]
+        assert f"larapee.backup.{name}" in _run(argv, cwd=elsewhere, environment=alone)
+    modules = json.loads(_run(["ansible-doc", "--json", "--list", "larapee.backup"], cwd=elsewhere, environment=alone))
+    assert sorted(modules) == ["larapee.backup.db_dump", "larapee.backup.db_restore", "larapee.backup.verify"]
+
+
+def test_the_entry_points_of_the_checkout_parse(top: Path, environment: dict[str, str]) -> None:
+    found = sorted(path.stem for path in (top / "playbooks").glob("*.yml"))
+    assert found == sorted(PLAYBOOKS)
+    here = environment | {"ANSIBLE_CONFIG": str(top / "ansible.cfg")}
+    _run(
+        ["ansible-playbook", "--syntax-check", *[f"playbooks/{name}.yml" for name in found]], cwd=top, environment=here
+    )
+
+
+def test_the_example_inventory_has_the_groups_that_roles_rely_on(top: Path, environment: dict[str, str]) -> None:
+    here = environment | {"ANSIBLE_CONFIG": str(top / "ansible.cfg")}
+    inventory = json.loads(_run(["ansible-inventory", "--list"], cwd=top, environment=here))
+    assert inventory["branches"]["hosts"] == ["branch-001"]
+    assert {"branches", "central", "staging"} <= set(inventory["all"]["children"])
