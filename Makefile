@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 DEMO_DIR ?= demo-run
 collection := collection/ansible_collections/larapee/backup
+coverage := --cov --cov-report=html:.cache/coverage/html
 
 # The virtual environment comes first: pyenv's shims answer to the names of programs that they cannot start.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -32,7 +33,7 @@ setup: ## install what the tests need: Debian packages (root, only what is missi
 	@scripts/make-venv test
 
 test: setup ## everything: lint, ansible-test, unit and integration tests, coverage
-	@scripts/test
+	@scripts/test $(coverage)
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, shellcheck, licences, changelog
 	@scripts/lint
@@ -48,7 +49,7 @@ integration: setup ## what needs real servers, processes and files
 	@scripts/run-pytest tests
 
 coverage: setup ## all of pytest, with the lines and branches that no test reached
-	@scripts/run-pytest --cov --cov-report=term-missing:skip-covered --cov-report=html:.cache/coverage/html
+	@scripts/run-pytest $(coverage) --cov-report=term-missing:skip-covered
 
 build: setup ## the collection's archive and the runner's wheel, in dist/
 	@ansible-galaxy collection build --force --output-path dist $(collection)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from larapee_runner.demo import server as server_module
+from larapee_runner.demo import programs
 from larapee_runner.demo.accounts import create_application
 from larapee_runner.demo.server import (
     SOCKET_PATH_LIMIT,
@@ -158,7 +158,7 @@ def test_an_ordinary_user_can_start_one() -> None:
 def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_program("mariadbd", package="mariadb-server")
-    monkeypatch.setattr(server_module, "SEARCH_DIRECTORIES", ())
+    monkeypatch.setattr(programs, "SEARCH_DIRECTORIES", ())
     with pytest.raises(ServerError, match=r"mariadbd: it is not installed.*apt-get install mariadb-server"):
         ThrowawayServer(tmp_path / "s").start()
 

@@ -118,8 +118,8 @@ def check_config(path: Path) -> Check:
 
 def check_state(path: Path) -> Check:
     if not path.is_dir():
-        parent = next((above for above in path.parents if above.exists()), Path("/"))
-        if parent.is_dir() and doctor_probes.writable(parent):
+        nearest = next((place for place in (path, *path.parents) if place.exists()), Path("/"))
+        if nearest.is_dir() and doctor_probes.writable(nearest):
             return Check("state directory", "WARN", f"{path} does not exist yet", "The first run makes it.")
         return Check(
             "state directory", "FAIL", f"{path} cannot be made", f"Make it for this account: mkdir -m 700 {path}"

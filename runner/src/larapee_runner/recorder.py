@@ -27,6 +27,7 @@ owner_is_dead = _found.owner_is_dead
 Recorder = _found.Recorder
 RecorderError = _found.RecorderError
 RecordOutcome = _found.RecordOutcome
+RunOwnedError = _found.RunOwnedError
 RunRecord = _found.RunRecord
 RunStore = _found.RunStore
 Settings = _found.Settings
@@ -47,6 +48,7 @@ __all__ = (
     "RecordOutcome",
     "Recorder",
     "RecorderError",
+    "RunOwnedError",
     "RunRecord",
     "RunStore",
     "Settings",

@@ -16,17 +16,13 @@ from . import processes, workdir
 from .environment import child_environment, launcher_name
 from .jobs import Job, run_job
 from .outcome import ExitCode, RowEnd, Seen, exit_code, explain
-from .recorder import Evidence, Recorder, RecorderError, RunRecord, Settings
+from .recorder import Evidence, Recorder, RecorderError, RunOwnedError, RunRecord, Settings
 from .signals import StopRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from .events import Observer
-
-
-class AlreadyRunningError(Exception):
-    """Another launcher owns the run id that was preset for this one."""
 
 
 class Reporter(Protocol):
@@ -100,37 +96,30 @@ class Run:
         self._reporter = reporter
         self._environ = environ
         self._cwd = cwd or Path.cwd()
-        self.run_id = _preset_run_id(environ) or str(uuid.uuid4())
-        self._launcher = launcher_name(environ, interactive=sys.stdin.isatty() or sys.stderr.isatty())
+        self.run_id = ""
+        self._launcher = launcher_name(environ, interactive=_at_terminal())
         self._recorder = Recorder(settings, witness="wrapper")
-        self._pending = RunRecord.pending(
-            run_id=self.run_id,
-            playbook=request.playbook,
-            launcher=self._launcher,
-            launcher_ref=self.run_id,
-            check_mode=request.check,
-        )
 
     def execute(self) -> Report:
         with StopRequest() as stop:
             processes.become_subreaper()
             self._tidy()
-            with self._held():
-                self._begin()
-                return self._launch(stop)
+            with self._own():
+                pending = self._begin()
+                return self._launch(pending, stop)
 
-    def _launch(self, stop: StopRequest) -> Report:
+    def _launch(self, pending: RunRecord, stop: StopRequest) -> Report:
         try:
             job = self._job()
             ended = run_job(job, stop=stop, observer=self._reporter.started(self.run_id, job.playbook))
         except BaseException as error:
             # An error of our own must not leave the row pending either.
-            self._finish(Seen(rc=None, stop=stop.reason, crash=type(error).__name__))
+            self._finish(pending, Seen(rc=None, stop=stop.reason, crash=type(error).__name__))
             raise
         finally:
             self._reporter.ended()
         seen = ended.seen
-        recorded = self._finish(seen)
+        recorded = self._finish(pending, seen)
         errors = list(recorded.errors)
         if ended.survivors:
             survivors = ", ".join(map(str, ended.survivors))
@@ -187,31 +176,56 @@ class Run:
         except (RecorderError, OSError) as error:
             self._reporter.warn(f"Earlier runs could not be settled: {error}")
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
+    def _own(self) -> contextlib.AbstractContextManager[object]:
         """Hold the run's lock, as the sign that its launcher lives; without a place for locks, go on without."""
+        preset = _preset_run_id(self._environ)
         try:
-            lock = self._recorder.hold(self.run_id)
-        except RecorderError as error:
-            if isinstance(error.__cause__, BlockingIOError):
-                raise AlreadyRunningError(str(error)) from error
-            self._reporter.warn(str(error))
-            yield
-            return
-        with lock:
-            yield
+            if preset is not None and not self._has_ended(preset):
+                return self._take(preset)
+        except RunOwnedError:
+            # Its row belongs to a run that lives.
+            pass
+        if preset is not None:
+            self._reporter.warn(f"run id {preset} belongs to another run: this one gets an id of its own")
+        return self._take(str(uuid.uuid4()))
 
-    def _begin(self) -> None:
-        outcome = self._recorder.record([self._pending])
+    def _take(self, run_id: str) -> contextlib.AbstractContextManager[object]:
+        self.run_id = run_id
+        try:
+            return self._recorder.hold(run_id)
+        except RunOwnedError:
+            raise
+        except RecorderError as error:
+            self._reporter.warn(str(error))
+            return contextlib.nullcontext()
+
+    def _has_ended(self, run_id: str) -> bool:
+        return any(row.evidence is Evidence.OBSERVED for row in self._recorder.rows(run_id))
+
+    def _begin(self) -> RunRecord:
+        pending = RunRecord.pending(
+            run_id=self.run_id,
+            playbook=self._request.playbook,
+            launcher=self._launcher,
+            launcher_ref=self.run_id,
+            check_mode=self._request.check,
+        )
+        outcome = self._recorder.record([pending])
         if not outcome.journal and not outcome.table:
             self._reporter.warn("The start could be recorded nowhere: " + "; ".join(outcome.errors))
+        return pending
 
-    def _finish(self, seen: Seen) -> Recorded:
+    def _finish(self, pending: RunRecord, seen: Seen) -> Recorded:
         told = frozenset(row.id for row in self._recorder.rows(self.run_id) if row.evidence is Evidence.OBSERVED)
-        error = explain(seen)
-        outcome = self._recorder.conclude(self._pending.ended("failed", error=error, details={"ansible_rc": seen.rc}))
+        end = pending.ended("failed", error=explain(seen), details={"ansible_rc": seen.rc})
+        outcome = self._recorder.conclude(end)
         rows = self._recorder.rows(self.run_id)
         return Recorded(rows, told, list(outcome.errors))
+
+
+def _at_terminal() -> bool:
+    # A service manager may start us with these closed.
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _preset_run_id(environ: Mapping[str, str]) -> str | None:
@@ -227,4 +241,4 @@ def _reason(row: RunRecord) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
-__all__ = ("AlreadyRunningError", "Report", "Request", "Run")
+__all__ = ("Report", "Request", "Run")

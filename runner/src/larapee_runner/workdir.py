@@ -23,9 +23,6 @@ def private_directory(state_path: Path, run_id: str) -> Path:
         state_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.parent.mkdir(mode=0o700, exist_ok=True)
         directory.mkdir(mode=0o700)
-    except FileExistsError:
-        # The launcher above us preset the run id, and it was used before: old events must not mix with ours.
-        return Path(tempfile.mkdtemp(prefix=f"{run_id}.", dir=directory.parent))
     except OSError:
         return Path(tempfile.mkdtemp(prefix="larapee-backup-"))
     return directory

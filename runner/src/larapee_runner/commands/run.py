@@ -7,10 +7,10 @@ import sys
 import click
 
 from larapee_runner.cli import Voice
-from larapee_runner.commands.common import fail, settings_or_exit
+from larapee_runner.commands.common import settings_or_exit
 from larapee_runner.outcome import ExitCode
 from larapee_runner.progress import reporter_for
-from larapee_runner.run import AlreadyRunningError, Request, Run
+from larapee_runner.run import Request, Run
 from larapee_runner.summary import show_summary
 
 
@@ -58,10 +58,7 @@ def run(
         pass_env=pass_env,
     )
     reporter = reporter_for(quiet=voice.quiet, verbose=verbosity > 0)
-    try:
-        report = Run(request, settings, reporter=reporter).execute()
-    except AlreadyRunningError as error:
-        fail(error, ExitCode.NOT_STARTED)
+    report = Run(request, settings, reporter=reporter).execute()
     show_summary(report, quiet=voice.quiet, verbose=verbosity > 0)
     sys.exit(report.code)
 

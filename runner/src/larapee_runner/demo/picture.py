@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,33 +116,47 @@ def _objects(cursor: Any) -> dict[str, list[str]]:
     return found
 
 
-def take_picture(server: ThrowawayServer, *, database: str) -> Picture:
-    """Everything that can be compared; whoever calls this sees to it that nobody writes meanwhile."""
-    connection = server.connect(database=database)
-    try:
-        cursor = connection.cursor()
-        cursor.execute("SET time_zone = '+00:00'")
-        objects = _objects(cursor)
-        definitions = {"DATABASE": _show_create(cursor, "DATABASE", database)}
-        for kind, names in objects.items():
-            for name in names:
-                definitions[f"{kind} {name}"] = _show_create(cursor, kind, name)
-        contents = {table: _contents(cursor, table) for table in (*objects["TABLE"], *objects["SEQUENCE"])}
-        highest: dict[int, str] = {}
-        if "orders" in objects["TABLE"]:
-            cursor.execute(
-                "SELECT till, invoice_number FROM orders WHERE id IN (SELECT MAX(id) FROM orders GROUP BY till)"
-                " ORDER BY till"
-            )
-            highest = {int(till): str(number) for till, number in cursor.fetchall()}
-    finally:
-        connection.close()
-    return Picture(
-        contents=contents,
-        definitions=definitions,
-        counts={kind: len(names) for kind, names in objects.items()},
-        highest_receipts=highest,
+class Shutter:
+    """Opens a snapshot at once and reads it at leisure: writers need to be held only while this is made."""
+
+    def __init__(self, server: ThrowawayServer, *, database: str) -> None:
+        self._database = database
+        self._connection = server.connect(database=database)
+        with self._connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00', transaction_isolation = 'REPEATABLE-READ'")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+
+    def picture(self) -> Picture:
+        with self._connection.cursor() as cursor:
+            objects = _objects(cursor)
+            definitions = {"DATABASE": _show_create(cursor, "DATABASE", self._database)}
+            for kind, names in objects.items():
+                for name in names:
+                    definitions[f"{kind} {name}"] = _show_create(cursor, kind, name)
+            contents = {table: _contents(cursor, table) for table in (*objects["TABLE"], *objects["SEQUENCE"])}
+            highest = _highest_receipts(cursor) if "orders" in objects["TABLE"] else {}
+        return Picture(
+            contents=contents,
+            definitions=definitions,
+            counts={kind: len(names) for kind, names in objects.items()},
+            highest_receipts=highest,
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _highest_receipts(cursor: Any) -> dict[int, str]:
+    cursor.execute(
+        "SELECT till, invoice_number FROM orders WHERE id IN (SELECT MAX(id) FROM orders GROUP BY till) ORDER BY till"
     )
+    return {int(till): str(number) for till, number in cursor.fetchall()}
+
+
+def take_picture(server: ThrowawayServer, *, database: str) -> Picture:
+    """Everything that can be compared, as it is now."""
+    with closing(Shutter(server, database=database)) as shutter:
+        return shutter.picture()
 
 
 def differences(before: Picture, after: Picture) -> list[str]:
@@ -161,4 +176,4 @@ def differences(before: Picture, after: Picture) -> list[str]:
     return found
 
 
-__all__ = ("Contents", "Picture", "differences", "take_picture")
+__all__ = ("Contents", "Picture", "Shutter", "differences", "take_picture")

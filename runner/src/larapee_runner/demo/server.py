@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pymysql
 
 from .accounts import create_operator, create_restorer
+from .programs import ServerError, find_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,21 +28,6 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 SOCKET_PATH_LIMIT = 107
 CONNECTION_ERROR = 2002
-SEARCH_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec", "/usr/local/mysql/bin")
-
-
-class ServerError(RuntimeError):
-    """The throwaway server could not be installed, started or stopped."""
-
-
-def find_program(name: str, *, package: str) -> str:
-    """Return the program's path; the server's own programs are often outside an ordinary user's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SEARCH_DIRECTORIES])
-    found = shutil.which(name, path=path)
-    if found is None:
-        msg = f"Failed to find {name}: it is not installed. Install it (Debian: apt-get install {package})."
-        raise ServerError(msg)
-    return found
 
 
 def _quote_option(value: str) -> str:
@@ -92,6 +78,17 @@ class ThrowawayServer:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def version(self) -> str:
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT VERSION()")
+                row = cursor.fetchone()
+            return str(row[0]) if row else "unknown"
+        finally:
+            connection.close()
 
     def start(self) -> None:
         if self.running:

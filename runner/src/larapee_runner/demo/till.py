@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 
+from .errors import DemoError
 from .goods import CASHIERS, CUSTOMERS, NOTES, draw_sale, invoice_number, money
 from .sale_rows import BRANCH_CODE, SALE_STATEMENTS, SaleRows, order_row
 from .shop import CUSTOMER_COUNT, TILLS
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 HOLD_TIMEOUT_S = 30.0
 
 
-class TillError(RuntimeError):
+class TillError(DemoError):
     """The till could not sell or could not be held."""
 
 

@@ -72,7 +72,9 @@ def read_catalogue(directory: str) -> Catalogue:
     try:
         names = sorted(os.listdir(directory))
     except OSError as exc:
-        raise BackupError(f"Failed to read the catalogue of {directory}: {exc.strerror}.", reason="no_directory") from exc
+        raise BackupError(
+            f"Failed to read the catalogue of {directory}: {exc.strerror}.", reason="no_directory"
+        ) from exc
     present = set(names)
     entries = []
     problems: dict[str, str] = {}
@@ -91,7 +93,9 @@ def read_catalogue(directory: str) -> Catalogue:
             if f".{name}.intent" in present:
                 continue
             if name.endswith(".age") or name + _names.SIGNATURE_SUFFIX in present:
-                problems[name] = "artifact without manifest: without its manifest it cannot be restored from the catalogue"
+                problems[name] = (
+                    "artifact without manifest: without its manifest it cannot be restored from the catalogue"
+                )
             else:
                 unmanaged.append(name)
     entries.sort(key=lambda entry: (entry.manifest.kind, entry.manifest.sequence))
@@ -115,7 +119,9 @@ def _read_entry(directory: str, name: str) -> Entry:
 def write_checksums(catalogue: Catalogue) -> None:
     """Derive ``SHA256SUMS``, for ``sha256sum -c``, from the manifests."""
     lines = [f"{entry.manifest.sha256}  {entry.name}\n" for entry in catalogue.entries]
-    _io.write_file(os.path.join(catalogue.directory, "SHA256SUMS"), "".join(sorted(lines, key=lambda x: x[66:])).encode())
+    _io.write_file(
+        os.path.join(catalogue.directory, "SHA256SUMS"), "".join(sorted(lines, key=lambda x: x[66:])).encode()
+    )
 
 
 __all__ = ("Catalogue", "Entry", "read_catalogue", "write_checksums")

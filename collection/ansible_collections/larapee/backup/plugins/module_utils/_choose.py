@@ -48,7 +48,8 @@ def choose_full(catalogue: Catalogue, *, branch: str, to: str, allowed_signers: 
             skipped[entry.name] = str(exc)
     reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
     raise BackupError(
-        f"Failed to choose a full of {branch}: none is intact ({reasons}). Fetch the set from another place and verify it there.",
+        f"Failed to choose a full of {branch}: none is intact ({reasons}). Fetch the set from another place and verify "
+        "it there.",
         reason="not_intact",
         facts={"skipped": skipped},
     )
@@ -71,7 +72,7 @@ def _none_at_all(catalogue: Catalogue, branch: str) -> BackupError:
 
 
 def _at(fulls: t.Sequence[Entry], to: str) -> Entry:
-    """The full that stands exactly at *to*; increments, which reach the moments between, come with point-in-time recovery."""
+    """The full that stands exactly at *to*; the moments between are reached only by increments."""
     for entry in fulls:
         position = entry.manifest.position
         if to in (
@@ -81,8 +82,8 @@ def _at(fulls: t.Sequence[Entry], to: str) -> Entry:
         ):
             return entry
     raise BackupError(
-        f"Failed to restore to {to}: this catalogue holds fulls only, and none stands at that point. {_nearest(fulls, to)} "
-        "Give that time, or latest.",
+        f"Failed to restore to {to}: this catalogue holds fulls only, and none stands at that point. "
+        f"{_nearest(fulls, to)} Give that time, or latest.",
         reason="target_out_of_reach",
     )
 

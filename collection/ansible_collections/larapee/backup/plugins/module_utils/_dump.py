@@ -15,14 +15,27 @@ import datetime as dt
 import os
 import typing as t
 
-from . import _catalog, _compress, _encrypt, _epoch, _io, _lock, _manifest, _names, _pipeline, _process, _publish
-from . import _sequence, _signature
-from ._digest import Digest, Ends
+from . import (
+    _catalog,
+    _clock,
+    _compress,
+    _encrypt,
+    _epoch,
+    _io,
+    _lock,
+    _manifest,
+    _names,
+    _process,
+    _publish,
+    _sequence,
+    _signature,
+)
+from ._dump_stream import DumpStream
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
 from ._mysql._connection import Server, connect, identify, rows
 from ._mysql._option_file import read_option_file
-from ._mysql._scan import DumpScanner, difference
+from ._request import DumpRequest
 
 _KIND: t.Final = "db_full"
 # A full that was dumped while a migration ran is thrown away and taken again.
@@ -33,23 +46,6 @@ _GROWTH = 1.3
 
 class _SchemaChanged(Exception):
     """DDL came between the start and the end of the dump."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DumpRequest:
-    """What to dump and where to. Paths are on this host; ``recipients`` empty only when ``encrypt`` is false."""
-
-    branch: str
-    database: str
-    option_file: str
-    local_path: str
-    state_path: str
-    run_id: str
-    signing_key: str
-    compression: str = "gzip"
-    encrypt: bool = True
-    recipients: tuple[str, ...] = ()
-    reserve_bytes: int = 64 * 1024 * 1024
 
 
 @dataclasses.dataclass
@@ -69,7 +65,9 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
         if not check_mode:
             _io.ensure_directory(request.local_path)
             hold = _lock.hold
-            stack.enter_context(hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id, shared=True))
+            stack.enter_context(
+                hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id, shared=True)
+            )
             stack.enter_context(hold(request.state_path, f"full-{request.branch}", run_id=request.run_id))
             removed = _publish.sweep(request.local_path, kind=_KIND)
         else:
@@ -90,11 +88,13 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
                 outcome.manifest = _attempt(request, options, server, client, catalogue, outcome)
                 break
             except _SchemaChanged:
-                outcome.warnings.append(f"Attempt {attempt}: a definition changed while the dump ran; it was thrown away.")
+                outcome.warnings.append(
+                    f"Attempt {attempt}: a definition changed while the dump ran; it was thrown away."
+                )
         else:
             raise BackupError(
-                f"Failed to dump {request.database}: definitions changed during each of {_ATTEMPTS} attempts. Run it when no "
-                "migration runs, or grant RELOAD to the operator's account so that DDL waits.",
+                f"Failed to dump {request.database}: definitions changed during each of {_ATTEMPTS} attempts. Run it "
+                "when no migration runs, or grant RELOAD to the operator's account so that DDL waits.",
                 reason="schema_changed",
             )
     return outcome
@@ -103,8 +103,8 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
 def _check_request(request: DumpRequest) -> None:
     if not _names.is_branch_code(request.branch):
         raise BackupError(
-            f"Failed to use the branch {request.branch!r}: a branch's code has letters, digits, dots, dashes and underscores "
-            "only. Set larapee_backup_branch.",
+            f"Failed to use the branch {request.branch!r}: a branch's code has letters, digits, dots, dashes and "
+            "underscores only. Set larapee_backup_branch.",
             reason="bad_branch",
         )
     if request.encrypt:
@@ -124,15 +124,15 @@ def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -
     missing = _grants.missing_for_dump(grants, database=request.database, server=server)
     if missing:
         raise BackupError(
-            f"Failed to dump {request.database}: the account lacks {', '.join(missing)}, so the dump would be incomplete "
-            "without an error. Grant it.",
+            f"Failed to dump {request.database}: the account lacks {', '.join(missing)}, so the dump would be "
+            "incomplete without an error. Grant it.",
             reason="missing_privilege",
         )
     _marker.refuse_unfinished(connection, request.database)
     schema = _inspect.read_schema(connection, request.database)
     if schema is None:
         raise BackupError(
-            f"Failed to dump {request.database}: there is no such database on the server. Check larapee_backup_db_name.",
+            f"Failed to dump {request.database}: the server has no such database. Check larapee_backup_db_name.",
             reason="no_database",
         )
     return schema
@@ -165,8 +165,8 @@ def _check_space(request: DumpRequest, catalogue: _catalog.Catalogue) -> None:
     free = _io.free_bytes(directory)
     if free < needed:
         raise BackupError(
-            f"Failed to dump into {request.local_path}: {free} bytes are free, {needed} are needed by the size of the last "
-            "full and the reserve. Free space or move the place.",
+            f"Failed to dump into {request.local_path}: {free} bytes are free, {needed} are needed by the size of the "
+            "last full and the reserve. Free space or move the place.",
             reason="disk_full",
         )
 
@@ -183,12 +183,13 @@ def _attempt(
         schema = _inspect_database(connection, server, request)
         if guard.mode == _ddl_guard.DETECTED and schema.not_transactional:
             raise BackupError(
-                f"Failed to dump {request.database}: {', '.join(schema.not_transactional)} have no transactions, and writes to "
-                f"them cannot be held off ({guard.why}). Grant RELOAD to the account or convert them to InnoDB.",
+                f"Failed to dump {request.database}: {', '.join(schema.not_transactional)} have no transactions, and "
+                f"writes to them cannot be held off ({guard.why}). Grant RELOAD to the account or convert them to "
+                "InnoDB.",
                 reason="not_transactional",
             )
         # Taken before the snapshot: what is committed by now is in it, whatever the clock does later.
-        now = dt.datetime.now(dt.timezone.utc)
+        now = _clock.now()
         reservation = _publish.reserve(
             request.local_path,
             kind=_KIND,
@@ -198,7 +199,7 @@ def _attempt(
             run_id=request.run_id,
         )
         with reservation:
-            stream = _Stream(request, server, client, reservation)
+            stream = DumpStream(request, server, client, reservation)
             guard.require_alive()
             # The dump took as long as it took; the server may have closed the idle connection meanwhile.
             with connect(options) as later:
@@ -215,69 +216,6 @@ def _attempt(
     return manifest
 
 
-class _Stream:
-    """The one pass: dump client, plain hash, compressor, age, hash, file."""
-
-    def __init__(
-        self, request: DumpRequest, server: Server, client: _dump_client.DumpClient, reservation: _publish.Reservation
-    ) -> None:
-        self._request = request
-        self._client = client
-        self._server = server
-        self.plain = Digest()
-        self.stored = Digest()
-        self._ends = Ends()
-        self._scanner = DumpScanner()
-        elements: list[_pipeline.Command | _pipeline.Tap] = [
-            _dump_client.dump_command(client, server, option_file=request.option_file, database=request.database),
-            self,
-            _compress.compressor(request.compression),
-        ]
-        if request.encrypt:
-            elements.append(_encrypt.encryptor(request.recipients))
-        elements.append(self.stored)
-        try:
-            results = _pipeline.run_pipeline(elements, target=reservation.open_part())
-        except OSError as exc:
-            raise BackupError(
-                f"Failed to write {reservation.part_path}: {exc.strerror}. {_io.free_bytes(request.local_path)} bytes are "
-                "free; nothing was kept of this dump.",
-                reason="disk_full" if _pipeline.disk_full(exc) else "write_failed",
-            ) from exc
-        _pipeline.require_success(results, what=f"dump {request.database}", advice="Nothing was kept of this dump.")
-        _dump_client.check_messages(client, results[0])
-
-    def feed(self, block: memoryview) -> None:
-        self.plain.feed(block)
-        self._ends.feed(block)
-        self._scanner.feed(block)
-
-    def check(self, schema: _inspect.Schema) -> None:
-        """Raise BackupError unless the dump is whole: trailer, objects, coordinates."""
-        self._scanner.close()
-        _dump_client.check_trailer(self._ends.tail)
-        wrong = difference(schema.objects, self._scanner.objects)
-        if wrong:
-            raise BackupError(
-                f"Failed to dump {self._request.database}: the dump holds {wrong} that the server shows. It is not kept; check "
-                "the account's grants.",
-                reason="incomplete",
-            )
-        if self._server.log_bin and self.coordinates is None:
-            raise BackupError(
-                f"Failed to dump {self._request.database}: the dump does not say where the binary log stood. It is not kept.",
-                reason="no_coordinates",
-            )
-
-    @property
-    def longest_line(self) -> int:
-        return self._scanner.longest_line
-
-    @property
-    def coordinates(self) -> _dump_client.Coordinates | None:
-        return _dump_client.read_coordinates(self._client, head=self._ends.head, tail=self._ends.tail)
-
-
 def _describe(
     request: DumpRequest,
     server: Server,
@@ -286,7 +224,7 @@ def _describe(
     schema: _inspect.Schema,
     guard: _ddl_guard.DdlGuard,
     now: dt.datetime,
-    stream: _Stream,
+    stream: DumpStream,
     *,
     name: str,
 ) -> dict[str, t.Any]:
@@ -347,14 +285,12 @@ def _version(path: str) -> str:
     return lines[0] if lines else "unknown"
 
 
-def _note_clock(
-    catalogue: _catalog.Catalogue, request: DumpRequest, now: dt.datetime, outcome: DumpOutcome
-) -> None:
+def _note_clock(catalogue: _catalog.Catalogue, request: DumpRequest, now: dt.datetime, outcome: DumpOutcome) -> None:
     fulls = catalogue.of_kind(_KIND, branch=request.branch)
     if fulls and fulls[-1].manifest.created_at > now:
         outcome.warnings.append(
-            f"The clock says {_manifest.format_time(now)}, before the last full {fulls[-1].name}. Check this host's clock; "
-            "order is kept by sequence number."
+            f"The clock says {_manifest.format_time(now)}, before the last full {fulls[-1].name}. Check this host's "
+            "clock; order is kept by sequence number."
         )
 
 

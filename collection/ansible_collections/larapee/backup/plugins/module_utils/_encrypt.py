@@ -26,8 +26,8 @@ def check_recipients(recipients: t.Sequence[str]) -> None:
     """Raise BackupError when *recipients* cannot be age recipients, or hold a private key."""
     if not recipients:
         raise BackupError(
-            "Failed to encrypt: no age recipient is configured. Set larapee_backup_age_recipients, or switch encryption "
-            "off by name.",
+            "Failed to encrypt: no age recipient is configured. Set larapee_backup_age_recipients, or switch "
+            "encryption off by name.",
             reason="no_recipient",
         )
     for number, recipient in enumerate(recipients, start=1):

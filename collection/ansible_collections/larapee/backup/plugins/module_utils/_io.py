@@ -108,7 +108,7 @@ def require_private_file(path: str, *, what: str) -> None:
         raise BackupError(f"Failed to read {what} {path}: {exc.strerror}.", reason="missing_file") from exc
     if status.st_mode & 0o077:
         raise BackupError(
-            f"Failed to use {what} {path}: mode {status.st_mode & 0o7777:04o} lets others read it. Run chmod 600 on it.",
+            f"Failed to use {what} {path}: mode {status.st_mode & 0o7777:04o} lets others use it. Run chmod 600 on it.",
             reason="insecure_file",
         )
 

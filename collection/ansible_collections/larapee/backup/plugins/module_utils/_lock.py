@@ -10,14 +10,13 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import fcntl
 import json
 import os
 import socket
 import typing as t
 
-from . import _io, _manifest
+from . import _clock, _io, _manifest
 from ._errors import BackupError
 
 
@@ -45,7 +44,7 @@ def hold(state_path: str, name: str, *, run_id: str, shared: bool = False) -> t.
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "run_id": run_id,
-                "since": _manifest.format_time(dt.datetime.now(dt.timezone.utc)),
+                "since": _manifest.format_time(_clock.now()),
             }
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)

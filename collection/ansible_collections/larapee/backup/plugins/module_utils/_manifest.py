@@ -4,7 +4,8 @@
 
 """The manifest of an artifact: schema version 1, unknown fields kept.
 
-A manifest travels in clear: no amounts, no file names, no secrets in it. Published as docs/schemas/manifest.schema.json.
+A manifest travels in clear: no amounts, no file names, no secrets in it. Published as
+docs/schemas/manifest.schema.json.
 
 Private to larapee.backup: may change without notice.
 """
@@ -94,17 +95,7 @@ def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
     branch = _field(document, "branch", str)
     if not _names.is_branch_code(branch):
         raise ManifestError("the field branch is not a branch's code")
-    for field in ("epoch", "run_id"):
-        try:
-            uuid.UUID(_field(document, field, str))
-        except ValueError as exc:
-            raise ManifestError(f"the field {field} is not a UUID") from exc
-    for field in ("sha256", "plain_sha256"):
-        if not _SHA256.fullmatch(_field(document, field, str)):
-            raise ManifestError(f"the field {field} is not a SHA-256")
-    for field in ("size", "plain_size", "sequence"):
-        if _field(document, field, int) < (1 if field == "sequence" else 0):
-            raise ManifestError(f"the field {field} is out of range")
+    _check_values(document)
     try:
         created_at = parse_time(_field(document, "created_at", str))
     except ValueError as exc:
@@ -125,6 +116,20 @@ def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
         compression=name.compression,
         encrypted=name.encrypted,
     )
+
+
+def _check_values(document: t.Mapping[str, t.Any]) -> None:
+    for field in ("epoch", "run_id"):
+        try:
+            uuid.UUID(_field(document, field, str))
+        except ValueError as exc:
+            raise ManifestError(f"the field {field} is not a UUID") from exc
+    for field in ("sha256", "plain_sha256"):
+        if not _SHA256.fullmatch(_field(document, field, str)):
+            raise ManifestError(f"the field {field} is not a SHA-256")
+    for field in ("size", "plain_size", "sequence"):
+        if _field(document, field, int) < (1 if field == "sequence" else 0):
+            raise ManifestError(f"the field {field} is out of range")
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -54,7 +54,7 @@ def candidate_names(kind: str, compression: str, *, encrypted: bool, now: dt.dat
 
 
 def same_minute_names(name: str) -> list[str]:
-    """Every name that an artifact of the same kind and time could bear: other compression, with or without encryption."""
+    """Every name that an artifact of the same kind and time could bear: any compression, encrypted or not."""
     for prefix, endings in _FORMS.values():
         for ending in endings.values():
             stem = name[: -len(".age")] if name.endswith(".age") else name
@@ -74,15 +74,10 @@ def parse_name(name: str) -> ArtifactName | None:
         for compression, ending in endings.items():
             if prefix == match["prefix"] and ending == match["ending"]:
                 try:
-                    time = dt.datetime.strptime(f"{match['minute']}{match['second'] or '00'}", "%Y%m%d-%H%M%S")
+                    time = dt.datetime.strptime(f"{match['minute']}{match['second'] or '00'}+0000", "%Y%m%d-%H%M%S%z")
                 except ValueError:
                     return None
-                return ArtifactName(
-                    kind=kind,
-                    compression=compression,
-                    encrypted=match["age"] is not None,
-                    time=time.replace(tzinfo=dt.timezone.utc),
-                )
+                return ArtifactName(kind=kind, compression=compression, encrypted=match["age"] is not None, time=time)
     return None
 
 

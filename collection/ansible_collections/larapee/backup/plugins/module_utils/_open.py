@@ -32,7 +32,8 @@ def require_identity(entry: Entry, identity: str | None) -> None:
         )
     if "AGE-SECRET-KEY-" not in identity and "PRIVATE KEY" not in identity:
         raise BackupError(
-            f"Failed to open {entry.name}: the given identity is not an age identity. Give the restorer's private key file.",
+            f"Failed to open {entry.name}: the given identity is not an age identity. Give the restorer's private key "
+            "file.",
             reason="bad_identity",
         )
 

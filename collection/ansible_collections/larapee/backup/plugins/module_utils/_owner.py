@@ -43,8 +43,8 @@ def owner_is_gone(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def interruptible(environ: t.Mapping[str, str] = os.environ) -> t.Iterator[None]:
-    """Turn SIGTERM, SIGHUP, SIGINT and the owner's death into a BackupError in the main thread, so that cleaning up runs."""
+def interruptible(environ: t.Mapping[str, str] | None = None) -> t.Iterator[None]:
+    """Turn SIGTERM, SIGHUP, SIGINT and the owner's death into a BackupError in the main thread: cleaning up runs."""
 
     def interrupt(number: int, _frame: object) -> None:
         for each in previous:
@@ -57,7 +57,7 @@ def interruptible(environ: t.Mapping[str, str] = os.environ) -> t.Iterator[None]
     previous: dict[int, t.Any] = {}
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         previous[number] = signal.signal(number, interrupt)
-    path = environ.get(ENVIRONMENT_VARIABLE, "")
+    path = (os.environ if environ is None else environ).get(ENVIRONMENT_VARIABLE, "")
 
     def watch() -> None:
         while not finished.wait(_INTERVAL_SECONDS):
@@ -75,8 +75,8 @@ def interruptible(environ: t.Mapping[str, str] = os.environ) -> t.Iterator[None]
         finished.set()
         if watcher.is_alive():
             watcher.join()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
 
 
 __all__ = ("ENVIRONMENT_VARIABLE", "interruptible", "owner_is_gone")

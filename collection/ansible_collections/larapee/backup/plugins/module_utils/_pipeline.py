@@ -67,7 +67,7 @@ class _Pump(threading.Thread):
     def run(self) -> None:
         try:
             self._copy()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - raised again by run_pipeline, in its thread
             self.error = exc
             self._on_error()
         finally:
@@ -103,25 +103,80 @@ def _pipe() -> tuple[int, int]:
 
 
 class _Run:
-    """The open descriptors, processes and pumps of one pipeline."""
+    """The open descriptors, processes and pumps of one pipeline; *source* and *target* become its own."""
 
-    def __init__(self) -> None:
-        self.processes: list[tuple[Command, subprocess.Popen[bytes], t.IO[bytes]]] = []
-        self.pumps: list[_Pump] = []
+    def __init__(self, *, source: int | None, target: int | None) -> None:
+        self._reader = source
+        self._target = target
+        self._open = [descriptor for descriptor in (source, target) if descriptor is not None]
+        self._processes: list[tuple[Command, subprocess.Popen[bytes], t.IO[bytes]]] = []
+        self._plan: list[tuple[Tap, int, int | None]] = []
+        self._pumps: list[_Pump] = []
+
+    def add(self, element: Command | Tap, *, last: bool) -> None:
+        """Join *element* to what was added before."""
+        following, writer = (None, self._target) if last else self._pipe()
+        if isinstance(element, Command):
+            self._start(element, writer)
+        elif self._reader is None:
+            raise ValueError("a tap at the start of a pipeline needs a source")
+        else:
+            self._plan.append((element, self._reader, writer))
+        self._reader = following
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = _pipe()
+        self._open += ends
+        return ends
+
+    def _start(self, command: Command, writer: int | None) -> None:
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run, after it was read
+        process = _process.start(
+            command.argv,
+            stdin=subprocess.DEVNULL if self._reader is None else self._reader,
+            stdout=subprocess.DEVNULL if writer is None else writer,
+            stderr=stderr,
+            pass_fds=command.pass_fds,
+        )
+        self._processes.append((command, process, stderr))
+        for descriptor in (self._reader, writer):
+            if descriptor is not None:
+                self._open.remove(descriptor)
+                os.close(descriptor)
+
+    def finish(self) -> list[StageResult]:
+        """Let the bytes pass, to the end."""
+        # Threads start only after the last fork: see _process.start.
+        for tap, source, target in self._plan:
+            pump = _Pump(tap=tap, source=source, target=target, on_error=self.kill)
+            self._pumps.append(pump)
+            self._open.remove(source)
+            if target is not None:
+                self._open.remove(target)
+            pump.start()
+        for pump in self._pumps:
+            pump.join()
+        results = [_result(*item) for item in self._processes]
+        for pump in self._pumps:
+            if pump.error is not None:
+                raise pump.error
+        return results
 
     def kill(self) -> None:
-        for _command, process, _stderr in self.processes:
+        for _command, process, _stderr in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
+        for descriptor in self._open:
+            os.close(descriptor)
         self.kill()
-        for _command, process, _stderr in self.processes:
+        for _command, process, _stderr in self._processes:
             process.wait()
-        for pump in self.pumps:
+        for pump in self._pumps:
             if pump.is_alive():
                 pump.join()
-        for _command, _process, stderr in self.processes:
+        for _command, _child, stderr in self._processes:
             stderr.close()
 
 
@@ -134,55 +189,12 @@ def run_pipeline(
     bytes itself. Raises what a tap raised, or OSError of reading and writing at the ends, after every command was
     ended; nothing that was started is left running, also when a signal handler raises in the middle.
     """
-    run = _Run()
-    ends: list[int] = [descriptor for descriptor in (source, target) if descriptor is not None]
+    run = _Run(source=source, target=target)
     try:
-        plan: list[tuple[Tap, int, int | None]] = []
-        reader = source
         for index, element in enumerate(elements):
-            last = index == len(elements) - 1
-            if last:
-                following, writer = None, target
-            else:
-                following, writer = _pipe()
-                ends += [following, writer]
-            if isinstance(element, Command):
-                stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run, after it was read
-                process = _process.start(
-                    element.argv,
-                    stdin=subprocess.DEVNULL if reader is None else reader,
-                    stdout=subprocess.DEVNULL if writer is None else writer,
-                    stderr=stderr,
-                    pass_fds=element.pass_fds,
-                )
-                run.processes.append((element, process, stderr))
-                for descriptor in (reader, writer):
-                    if descriptor is not None:
-                        os.close(descriptor)
-                        ends.remove(descriptor)
-            else:
-                if reader is None:
-                    raise ValueError("a tap at the start of a pipeline needs a source")
-                plan.append((element, reader, writer))
-            reader = following
-        # Threads start only after the last fork: see _process.start.
-        for tap, fed_by, feeding in plan:
-            pump = _Pump(tap=tap, source=fed_by, target=feeding, on_error=run.kill)
-            run.pumps.append(pump)
-            ends.remove(fed_by)
-            if feeding is not None:
-                ends.remove(feeding)
-            pump.start()
-        for pump in run.pumps:
-            pump.join()
-        results = [_result(*item) for item in run.processes]
-        for pump in run.pumps:
-            if pump.error is not None:
-                raise pump.error
-        return results
+            run.add(element, last=index == len(elements) - 1)
+        return run.finish()
     finally:
-        for descriptor in ends:
-            os.close(descriptor)
         run.close()
 
 

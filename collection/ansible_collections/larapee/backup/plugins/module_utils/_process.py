@@ -18,10 +18,8 @@ import typing as t
 
 from ._errors import BackupError
 
-# Services and cron start with a PATH that often lacks the sbin directories.
-_SEARCH_PATH = os.pathsep.join(
-    [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-)
+# Services and cron start with a PATH that often lacks these.
+_STANDARD_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 _PACKAGES = {
     "age": "age",
@@ -40,10 +38,15 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+def search_path() -> str:
+    """Where commands are looked for."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_STANDARD_DIRECTORIES])
+
+
 def find_tool(*names: str) -> str:
-    """Return the path of the first of *names* that is installed; raise BackupError that names the package to install."""
+    """Return the path of the first of *names* that is installed; raise BackupError that names the package."""
     for name in names:
-        path = shutil.which(name, path=_SEARCH_PATH)
+        path = shutil.which(name, path=search_path())
         if path:
             return path
     package = _PACKAGES.get(names[0], names[0])
@@ -54,7 +57,7 @@ def find_tool(*names: str) -> str:
 
 
 def has_tool(name: str) -> bool:
-    return shutil.which(name, path=_SEARCH_PATH) is not None
+    return shutil.which(name, path=search_path()) is not None
 
 
 def reduced_environment() -> dict[str, str]:
@@ -63,7 +66,7 @@ def reduced_environment() -> dict[str, str]:
     No HOME that holds a ``.my.cnf`` or ``.mylogin.cnf`` (the login path file is read even with ``--defaults-file``),
     no ``MYSQL_*`` variables, plain messages, UTC.
     """
-    return {"PATH": _SEARCH_PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent"}
+    return {"PATH": search_path(), "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent"}
 
 
 def die_with_parent() -> None:
@@ -88,7 +91,7 @@ def start(
             stderr=stderr,
             env=reduced_environment(),
             pass_fds=tuple(pass_fds),
-            preexec_fn=die_with_parent,  # safe: no thread is started before the last stage of a pipeline
+            preexec_fn=die_with_parent,  # one system call; the pumps of a pipeline start after its last stage
         )
     except OSError as exc:
         raise BackupError(f"Failed to start {os.path.basename(argv[0])}: {exc}.", reason="tool_missing") from exc
@@ -113,4 +116,4 @@ def run(
         raise BackupError(f"Failed to run {os.path.basename(argv[0])}: {exc}.") from exc
 
 
-__all__ = ("die_with_parent", "find_tool", "has_tool", "reduced_environment", "run", "start")
+__all__ = ("die_with_parent", "find_tool", "has_tool", "reduced_environment", "run", "search_path", "start")

@@ -4,9 +4,9 @@
 
 """How an artifact comes into being: reserved, written aside, then signature, then manifest; never overwritten.
 
-An intent file ``.<artifact>.intent`` is made first and removed last, and is held with flock by the process at work. It is
-what tells the leftovers of a crash (removed by the next run) from files that are not ours (never touched, such as the
-dumps of an older cron line, which bear the same names).
+An intent file ``.<artifact>.intent`` is made first and removed last, and is held with flock by the process at work. It
+is what tells the leftovers of a crash (removed by the next run) from files that are not ours (never touched, such as
+the dumps of an older cron line, which bear the same names).
 
 Private to larapee.backup: may change without notice.
 """
@@ -17,7 +17,6 @@ import contextlib
 import datetime as dt
 import fcntl
 import os
-import typing as t
 
 from . import _io, _names
 from ._errors import BackupError
@@ -60,7 +59,7 @@ class Reservation:
             self._place(_names.MANIFEST_SUFFIX, manifest)
         except OSError as exc:
             raise BackupError(
-                f"Failed to publish {final}: {exc.strerror}. Check the free space and the permissions of the directory.",
+                f"Failed to publish {final}: {exc.strerror}. Check the directory's free space and permissions.",
                 reason="publish_failed",
             ) from exc
         self.published = True
@@ -88,7 +87,9 @@ def reserve(
         if _taken(directory, name):
             continue
         try:
-            descriptor = os.open(_hidden(directory, name, _INTENT), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                _hidden(directory, name, _INTENT), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+            )
         except FileExistsError:
             continue
         except OSError as exc:

@@ -65,11 +65,13 @@ def report_of_restore(outcome: RestoreOutcome) -> dict[str, t.Any]:
 def describe_failures(outcome: VerifyOutcome, place: str) -> str:
     """One line that names the first failures and says what to do."""
     failures = outcome.failures
-    named = "; ".join(f"{check.artifact} {check.level} {check.status}: {check.reason}" for check in failures[:_NAMED_FAILURES])
+    named = "; ".join(
+        f"{check.artifact} {check.level} {check.status}: {check.reason}" for check in failures[:_NAMED_FAILURES]
+    )
     more = f"; and {len(failures) - _NAMED_FAILURES} more" if len(failures) > _NAMED_FAILURES else ""
     return (
-        f"Failed to verify {place}: {named}{more}. Keep these files, take a new full now, and compare with the copies of "
-        "other places."
+        f"Failed to verify {place}: {named}{more}. Keep these files, take a new full now, and compare with the copies "
+        "of other places."
     )
 
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime as dt
 import time
 import typing as t
 
-from . import _catalog, _choose, _epoch, _lock, _manifest, _names, _open, _process
+from . import _catalog, _choose, _clock, _epoch, _lock, _manifest, _names, _open, _process
 from ._catalog import Entry
 from ._digest import Ends
 from ._errors import BackupError
@@ -34,7 +33,7 @@ _PACKET_MARGIN = 1024 * 1024
 
 @dataclasses.dataclass(frozen=True)
 class RestoreRequest:
-    """What to restore and where to. ``source`` is a directory on this host; ``confirm`` the typed branch code or empty."""
+    """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty."""
 
     branch: str
     source: str
@@ -151,7 +150,10 @@ def _warn(choice: _choose.Choice) -> list[str]:
         return []
     skipped = "; ".join(f"{name}: {why}" for name, why in choice.skipped.items())
     point = _manifest.format_time(choice.entry.manifest.created_at)
-    return [f"Newer fulls are not intact and were passed over ({skipped}); everything after {point} (UTC) is lost with them."]
+    return [
+        f"Newer fulls are not intact and were passed over ({skipped}); everything after {point} (UTC) is lost with "
+        "them."
+    ]
 
 
 def _check_target(
@@ -161,15 +163,15 @@ def _check_target(
     where = f"{request.database} on {describe_server(options)}"
     if document.get("engine") != server.engine:
         raise BackupError(
-            f"Failed to restore into {where}: the full is of {document.get('engine')} {document.get('version')}, the server is "
-            f"{server.engine} {server.version}. Restore to a server of the same engine.",
+            f"Failed to restore into {where}: the full is of {document.get('engine')} {document.get('version')}, the "
+            f"server is {server.engine} {server.version}. Restore to a server of the same engine.",
             reason="wrong_engine",
         )
     if not target.empty and request.confirm != request.branch:
         state = "left unfinished by an earlier restore" if target.marked else "not empty"
         raise BackupError(
-            f"Failed to restore into {where}: it is {state}, and its content would be lost. Name an empty database, or set "
-            f"larapee_backup_restore_confirm to {request.branch} to replace it.",
+            f"Failed to restore into {where}: it is {state}, and its content would be lost. Name an empty database, or "
+            f"set larapee_backup_restore_confirm to {request.branch} to replace it.",
             reason="not_empty",
         )
     missing = _grants.missing_for_restore(target.grants, database=request.database, server=server)
@@ -182,15 +184,16 @@ def _check_target(
     trusted = target.trusts_routine_creators or _grants.may_create_logged_routines(target.grants)
     if server.log_bin and not trusted and (objects["triggers"] or objects["routines"]):
         raise BackupError(
-            f"Failed to restore into {where}: with the binary log on, the account may not create triggers and functions. Set "
-            "log_bin_trust_function_creators=1 on the server (harmless with binlog_format=ROW) or grant SUPER for the restore.",
+            f"Failed to restore into {where}: with the binary log on, the account may not create triggers and "
+            "functions. Set log_bin_trust_function_creators=1 on the server (harmless with binlog_format=ROW) or grant "
+            "SUPER for the restore.",
             reason="missing_privilege",
         )
     needed = int(document.get("longest_line", 0)) + _PACKET_MARGIN
     if target.max_allowed_packet < needed:
         raise BackupError(
-            f"Failed to restore into {where}: its max_allowed_packet is {target.max_allowed_packet} bytes, the full needs "
-            f"{needed}. Set max_allowed_packet=1G on the server for the restore.",
+            f"Failed to restore into {where}: its max_allowed_packet is {target.max_allowed_packet} bytes, the full "
+            f"needs {needed}. Set max_allowed_packet=1G on the server for the restore.",
             reason="packet_too_small",
         )
 
@@ -233,7 +236,7 @@ class _Filling:
                 self._request.database,
                 artifact=self._entry.name,
                 run_id=self._request.run_id,
-                started_at=_manifest.format_time(dt.datetime.now(dt.timezone.utc)),
+                started_at=_manifest.format_time(_clock.now()),
             )
 
     def _create(self, connection: t.Any, character_set: str, collation: str) -> None:

@@ -29,10 +29,12 @@ class SignatureError(Exception):
 def sign(message: bytes, *, key: str) -> bytes:
     """Return the armoured signature of *message* by the SSH private key file *key*."""
     _io.require_private_file(key, what="signing key")
-    result = _process.run([_process.find_tool("ssh-keygen"), "-q", "-Y", "sign", "-f", key, "-n", NAMESPACE], stdin=message)
+    result = _process.run(
+        [_process.find_tool("ssh-keygen"), "-q", "-Y", "sign", "-f", key, "-n", NAMESPACE], stdin=message
+    )
     if result.returncode != 0 or not result.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----"):
         raise BackupError(
-            f"Failed to sign with {key}: {_last_line(result.stderr)}. The key must be an SSH private key without passphrase.",
+            f"Failed to sign with {key}: {_last_line(result.stderr)}. Give an SSH private key without passphrase.",
             reason="signing_failed",
         )
     return result.stdout

@@ -13,11 +13,10 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import socket
 import typing as t
 
-from . import _catalog, _intact, _io, _lock, _manifest, _names, _open, _sequence
+from . import _catalog, _clock, _intact, _io, _lock, _manifest, _names, _open, _sequence
 from ._catalog import Catalogue, Entry
 from ._errors import BackupError
 
@@ -52,7 +51,7 @@ class VerifyRequest:
 
 @dataclasses.dataclass(frozen=True)
 class VerifyOutcome:
-    """``checks`` in the catalogue's order; ``recovery_point`` is that of the newest intact full, None when there is none."""
+    """``checks`` in the catalogue's order; ``recovery_point`` is that of the newest intact full, None without one."""
 
     checks: tuple[Check, ...]
     unmanaged: tuple[str, ...]
@@ -166,7 +165,7 @@ def _earlier_levels(entry: Entry) -> dict[str, t.Any]:
 def _write_result(entry: Entry, checks: t.Sequence[Check], request: VerifyRequest) -> None:
     """Keep the result beside the artifact; what only another place can check keeps its earlier result there."""
     levels = _earlier_levels(entry)
-    now = _manifest.format_time(dt.datetime.now(dt.timezone.utc))
+    now = _manifest.format_time(_clock.now())
     for check in checks:
         if check.status != NOT_HERE and check.level != "proven":
             levels[check.level] = {

@@ -45,7 +45,8 @@ options:
     version_added: 0.1.0
   compression:
     description:
-      - V(gzip) gives C(.sql.gz), made by C(igzip) where it is installed, else C(pigz), else C(gzip); V(zstd) gives C(.sql.zst).
+      - V(gzip) gives C(.sql.gz), made by C(igzip) where it is installed, else C(pigz), else C(gzip); V(zstd) gives
+        C(.sql.zst).
     type: str
     choices: [gzip, zstd]
     default: gzip
@@ -95,7 +96,9 @@ plan:
   type: dict
   returned: success
 report:
-  description: What the recorder notes of this run - C(artifacts) (name, size in bytes, sha256), C(recovery_point) (UTC), C(details).
+  description:
+    - What the recorder notes of this run - C(artifacts) (name, size in bytes, sha256), C(recovery_point) (UTC),
+      C(details).
   type: dict
   returned: success
 reason:

@@ -75,7 +75,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What was, or would be, restored - artifact, recovery_point (UTC), position, server, database, what it replaces, what is lost.
+  description:
+    - What was, or would be, restored - artifact, recovery_point (UTC), position, server, database, what it replaces,
+      what is lost.
   type: dict
   returned: success
 seconds:

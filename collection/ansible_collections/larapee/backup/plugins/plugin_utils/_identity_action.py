@@ -49,8 +49,8 @@ class IdentityAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no
             )
         if constants.DEFAULT_KEEP_REMOTE_FILES or self._task.async_val:
             raise AnsibleActionFail(
-                "Failed to hand over the identity: with kept remote files or async Ansible would write it to the target's "
-                "disk. Unset ANSIBLE_KEEP_REMOTE_FILES and async."
+                "Failed to hand over the identity: with kept remote files or async Ansible would write it to the "
+                "target's disk. Unset ANSIBLE_KEEP_REMOTE_FILES and async."
             )
 
 

@@ -73,7 +73,8 @@ def connect(options: t.Mapping[str, str]) -> t.Iterator[Connection]:
     except (pymysql.MySQLError, OSError) as exc:
         if isinstance(exc, pymysql.MySQLError):
             raise BackupError(
-                f"Failed to query {describe_server(options)} as {options['user']}: {first_line(exc)}.", reason="query_failed"
+                f"Failed to query {describe_server(options)} as {options['user']}: {first_line(exc)}.",
+                reason="query_failed",
             ) from exc
         raise
     finally:

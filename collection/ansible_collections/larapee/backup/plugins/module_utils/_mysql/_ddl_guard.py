@@ -43,7 +43,8 @@ class DdlGuard:
             rows(self._connection, "SELECT 1")
         except Exception as exc:
             raise BackupError(
-                f"Failed to hold DDL off until the end of the dump: the guarding connection was lost ({first_line(exc)}).",
+                "Failed to hold DDL off until the end of the dump: the guarding connection was lost "
+                f"({first_line(exc)}).",
                 reason="guard_lost",
             ) from exc
 

@@ -54,7 +54,9 @@ _HARMLESS: tuple[tuple[str, tuple[int, int, int], re.Pattern[str], str], ...] = 
 )
 
 _LOG_POSITION = re.compile(
-    rb"^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO (?:MASTER|SOURCE)_LOG_FILE='([^']+)', (?:MASTER|SOURCE)_LOG_POS=(\d+)", re.M
+    rb"^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO (?:MASTER|SOURCE)_LOG_FILE='([^']+)', "
+    rb"(?:MASTER|SOURCE)_LOG_POS=(\d+)",
+    re.M,
 )
 _GTID_MARIADB = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([^']*)'", re.M)
 _GTID_MYSQL = re.compile(rb"SET @@GLOBAL\.GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'\+?([^']*)'")

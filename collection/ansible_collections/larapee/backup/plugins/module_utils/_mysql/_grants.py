@@ -59,7 +59,9 @@ def parse_grants(lines: t.Iterable[str]) -> list[Grant]:
 def missing_for_dump(grants: t.Sequence[Grant], *, database: str, server: Server) -> list[str]:
     """Return the privileges, as GRANT writes them, without which a dump of *database* would be incomplete."""
     missing = [
-        f"{privilege} ON `{database}`.*" for privilege in _SCHEMA_PRIVILEGES if not _has(grants, privilege, database, "*")
+        f"{privilege} ON `{database}`.*"
+        for privilege in _SCHEMA_PRIVILEGES
+        if not _has(grants, privilege, database, "*")
     ]
     if server.engine == "mariadb":
         by_privilege = server.release >= (11, 3, 0) and _has(grants, "SHOW CREATE ROUTINE", database, "*")
@@ -73,7 +75,9 @@ def missing_for_dump(grants: t.Sequence[Grant], *, database: str, server: Server
 def missing_for_restore(grants: t.Sequence[Grant], *, database: str, server: Server) -> list[str]:
     """Return the privileges without which loading a dump into *database* would fail half-way."""
     missing = [
-        f"{privilege} ON `{database}`.*" for privilege in _RESTORE_PRIVILEGES if not _has(grants, privilege, database, "*")
+        f"{privilege} ON `{database}`.*"
+        for privilege in _RESTORE_PRIVILEGES
+        if not _has(grants, privilege, database, "*")
     ]
     definer = _FOREIGN_DEFINER[server.engine]
     if not any(_has(grants, name, "*", "*") for name in definer):
@@ -82,7 +86,7 @@ def missing_for_restore(grants: t.Sequence[Grant], *, database: str, server: Ser
 
 
 def may_create_logged_routines(grants: t.Sequence[Grant]) -> bool:
-    """With the binary log on, creating a trigger or function takes SUPER (error 1419 without; BINLOG ADMIN does not help)."""
+    """With the binary log on, creating a trigger or function takes SUPER (else error 1419, BINLOG ADMIN or not)."""
     return _has(grants, "SUPER", "*", "*")
 
 

@@ -24,7 +24,8 @@ _TABLE_KINDS = {"BASE TABLE": "tables", "SYSTEM VERSIONED": "tables", "VIEW": "v
 
 # Definitions only: no row counts, no AUTO_INCREMENT, nothing that selling changes.
 _DEFINITIONS = (
-    "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION, CREATE_OPTIONS FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
+    "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION, CREATE_OPTIONS FROM information_schema.TABLES"
+    " WHERE TABLE_SCHEMA = %s",
     "SELECT TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, COLUMN_DEFAULT, IS_NULLABLE, COLUMN_TYPE, COLLATION_NAME, EXTRA"
     " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s",
     "SELECT TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, SUB_PART, NON_UNIQUE FROM information_schema.STATISTICS"
@@ -34,7 +35,8 @@ _DEFINITIONS = (
     "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, CREATED"
     " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s",
     "SELECT TABLE_NAME, VIEW_DEFINITION, DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s",
-    "SELECT ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_DEFINITION, LAST_ALTERED FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s",
+    "SELECT ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_DEFINITION, LAST_ALTERED FROM information_schema.ROUTINES"
+    " WHERE ROUTINE_SCHEMA = %s",
     "SELECT EVENT_NAME, EVENT_DEFINITION, STATUS, LAST_ALTERED FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s",
 )
 
@@ -55,7 +57,8 @@ def read_schema(connection: Connection, database: str) -> Schema | None:
     """Return what the server says about *database*, None when there is no such schema (or no right to see it)."""
     found = rows(
         connection,
-        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s",
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA"
+        " WHERE SCHEMA_NAME = %s",
         [database],
     )
     if not found:
@@ -85,15 +88,17 @@ def count_objects(connection: Connection, database: str) -> dict[str, int]:
     """Number of objects of each kind of OBJECT_KINDS in *database*."""
     counts = dict.fromkeys(OBJECT_KINDS, 0)
     for table_type, count in rows(
-        connection, "SELECT TABLE_TYPE, COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s GROUP BY 1", [database]
+        connection,
+        "SELECT TABLE_TYPE, COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s GROUP BY 1",
+        [database],
     ):
         counts[_TABLE_KINDS.get(str(table_type), "tables")] += int(count)
-    for kind, table, column in (
-        ("triggers", "TRIGGERS", "TRIGGER_SCHEMA"),
-        ("routines", "ROUTINES", "ROUTINE_SCHEMA"),
-        ("events", "EVENTS", "EVENT_SCHEMA"),
+    for kind, query in (
+        ("triggers", "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"),
+        ("routines", "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s"),
+        ("events", "SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s"),
     ):
-        ((count,),) = rows(connection, f"SELECT COUNT(*) FROM information_schema.{table} WHERE {column} = %s", [database])  # noqa: S608
+        ((count,),) = rows(connection, query, [database])
         counts[kind] = int(count)
     return counts
 

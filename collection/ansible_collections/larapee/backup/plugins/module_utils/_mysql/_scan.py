@@ -20,7 +20,9 @@ from ._inspect import OBJECT_KINDS
 
 # How much of a line is needed to know what it starts.
 _LINE_START = 512
-_INTERESTING = re.compile(rb"\n(CREATE |DELIMITER |/\*!50001 VIEW |/\*!50003 CREATE\*/|/\*!50106 CREATE\*/|ALTER DATABASE )")
+_INTERESTING = re.compile(
+    rb"\n(CREATE |DELIMITER |/\*!50001 VIEW |/\*!50003 CREATE\*/|/\*!50106 CREATE\*/|ALTER DATABASE )"
+)
 _KINDS = {
     b"CREATE TABLE ": "tables",
     b"CREATE SEQUENCE ": "sequences",

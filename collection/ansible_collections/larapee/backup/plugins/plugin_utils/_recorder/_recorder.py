@@ -18,7 +18,7 @@ from ._errors import JournalError, StoreError
 from ._journal import DIRECTORIES, DamagedEntryError, Journal, JournalEntry
 from ._lock import OwnerLock, is_held, remove_if_free
 from ._owner import Owner
-from ._record import Evidence, RunRecord
+from ._record import Evidence, RunRecord, one_line
 from ._settings import Settings
 from ._store import RunStore, open_store
 
@@ -152,8 +152,8 @@ class Recorder:
     def _upsert(self, store: RunStore, records: Sequence[RunRecord], errors: list[str]) -> bool:
         try:
             store.upsert(records)
-        except StoreError as error:
-            errors.append(str(error))
+        except Exception as error:  # noqa: BLE001 - the journal has the record, whatever a driver does
+            errors.append(str(_as_store_error(error)))
             return False
         return True
 
@@ -279,11 +279,12 @@ class Recorder:
             raise StoreError(self._silence)
         try:
             store = open_store(self._settings.runs_url)
-        except StoreError as error:
+        except Exception as error:
+            failure = _as_store_error(error)
             now = time.monotonic()
             if now - began > _SLOW_S:
-                self._silent_until, self._silence = now + _HOLD_OFF_S, str(error)
-            raise
+                self._silent_until, self._silence = now + _HOLD_OFF_S, str(failure)
+            raise failure from error
         try:
             yield store
         finally:
@@ -298,6 +299,15 @@ class Recorder:
                 errors.append(str(error))
                 store = None
             yield store
+
+
+def _as_store_error(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    return StoreError(
+        f"Failed to use the runs table: {type(error).__name__}: {one_line(error)}. "
+        "Check runs_url and its driver; what is in the journal follows by itself."
+    )
 
 
 def _ended_like(row: RunRecord, end: RunRecord) -> RunRecord:

@@ -91,10 +91,8 @@ def open_store(url: str, *, connect_timeout: int = 3, read_timeout: int = 5, wri
 def redacted_url(url: str) -> str:
     """The URL for people: without what stands before the host."""
     try:
-        parts = urlsplit(url)
-        if "@" in parts.netloc:
-            parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-        return parts.geturl()
+        place = urlsplit(url).netloc
+        return url.replace(place, place.rpartition("@")[2], 1) if "@" in place else url
     except ValueError:
         return "an unreadable URL"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymysql
 from pymysql.constants import CLIENT, ER
@@ -20,6 +20,11 @@ from ._errors import StoreError
 from ._option_file import read_option_file
 from ._record import one_line
 from ._store_sql import COLUMNS, TABLE, SqlStore
+
+if TYPE_CHECKING:
+    _Connection = pymysql.connections.Connection[Any]
+else:
+    _Connection = pymysql.connections.Connection
 
 _DEFAULT_PORT = 3306
 _ATTEMPTS = 3
@@ -83,7 +88,7 @@ class MysqlTarget:
     allow_plaintext: bool
 
 
-class _EncryptedConnection(pymysql.connections.Connection[Any]):
+class _EncryptedConnection(_Connection):
     """Refuses before the first credential: older drivers go on in plain text when the server offers no TLS."""
 
     server_capabilities: int
@@ -108,7 +113,7 @@ class MysqlStore(SqlStore):
         self._name = f"{target.database} on {socket_path or f'{host}:{port}'}"
         encrypted = not (socket_path or target.allow_plaintext or _is_loopback(host)) or "ssl-ca" in options
         with self._errors("reach"):
-            maker = _EncryptedConnection if encrypted else pymysql.connections.Connection[Any]
+            maker = _EncryptedConnection if encrypted else _Connection
             self._connection = maker(
                 host=host,
                 port=port,

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one pass of a dump: client, plain hash, compressor, age, hash, file; and the checks of what passed.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+from . import _compress, _encrypt, _io, _pipeline
+from ._digest import Digest, Ends
+from ._errors import BackupError
+from ._mysql import _dump_client, _inspect
+from ._mysql._connection import Server
+from ._mysql._scan import DumpScanner, difference
+from ._publish import Reservation
+from ._request import DumpRequest
+
+
+class DumpStream:
+    """Runs the pass when it is made; ``plain`` and ``stored`` are the digests of both ends."""
+
+    def __init__(
+        self, request: DumpRequest, server: Server, client: _dump_client.DumpClient, reservation: Reservation
+    ) -> None:
+        self._request = request
+        self._client = client
+        self._server = server
+        self.plain = Digest()
+        self.stored = Digest()
+        self._ends = Ends()
+        self._scanner = DumpScanner()
+        elements: list[_pipeline.Command | _pipeline.Tap] = [
+            _dump_client.dump_command(client, server, option_file=request.option_file, database=request.database),
+            self,
+            _compress.compressor(request.compression),
+        ]
+        if request.encrypt:
+            elements.append(_encrypt.encryptor(request.recipients))
+        elements.append(self.stored)
+        try:
+            results = _pipeline.run_pipeline(elements, target=reservation.open_part())
+        except OSError as exc:
+            raise BackupError(
+                f"Failed to write {reservation.part_path}: {exc.strerror}. {_io.free_bytes(request.local_path)} bytes "
+                "are free; nothing was kept of this dump.",
+                reason="disk_full" if _pipeline.disk_full(exc) else "write_failed",
+            ) from exc
+        _pipeline.require_success(results, what=f"dump {request.database}", advice="Nothing was kept of this dump.")
+        _dump_client.check_messages(client, results[0])
+
+    def feed(self, block: memoryview) -> None:
+        self.plain.feed(block)
+        self._ends.feed(block)
+        self._scanner.feed(block)
+
+    def check(self, schema: _inspect.Schema) -> None:
+        """Raise BackupError unless the dump is whole: trailer, objects, coordinates."""
+        self._scanner.close()
+        _dump_client.check_trailer(self._ends.tail)
+        wrong = difference(schema.objects, self._scanner.objects)
+        if wrong:
+            raise BackupError(
+                f"Failed to dump {self._request.database}: the dump holds {wrong} that the server shows. It is not "
+                "kept; check the account's grants.",
+                reason="incomplete",
+            )
+        if self._server.log_bin and self.coordinates is None:
+            raise BackupError(
+                f"Failed to dump {self._request.database}: the dump does not say where the binary log stood. "
+                "It is not kept.",
+                reason="no_coordinates",
+            )
+
+    @property
+    def longest_line(self) -> int:
+        return self._scanner.longest_line
+
+    @property
+    def coordinates(self) -> _dump_client.Coordinates | None:
+        return _dump_client.read_coordinates(self._client, head=self._ends.head, tail=self._ends.tail)
+
+
+__all__ = ("DumpStream",)
