@@ -10,7 +10,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.larapee.backup.plugins.module_utils._dump import DumpOutcome, DumpRequest, dump_database
+from ansible_collections.larapee.backup.plugins.module_utils._dump import DumpOutcome, dump_database
+from ansible_collections.larapee.backup.plugins.module_utils._request import DumpRequest
 from ansible_collections.larapee.backup.plugins.module_utils._restore import (
     RestoreOutcome,
     RestoreRequest,
@@ -32,8 +33,8 @@ RESTORER_PASSWORD = "restore'it"
 SCHEMA = """
 CREATE DATABASE larapos CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 USE larapos;
-CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, total DECIMAL(10,2), doubled DECIMAL(11,2) AS (total * 2) STORED,
-  note TEXT, slip LONGBLOB, extra JSON);
+CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, total DECIMAL(10,2),
+  doubled DECIMAL(11,2) AS (total * 2) STORED, note TEXT, slip LONGBLOB, extra JSON);
 CREATE TABLE order_items (id INT AUTO_INCREMENT PRIMARY KEY, order_id INT NOT NULL, name VARCHAR(80),
   FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE);
 CREATE TABLE `odd``name; --` (`a``b` INT PRIMARY KEY, e VARCHAR(20));
@@ -161,15 +162,29 @@ class Estate:
 
 def sql(server: ThrowawayServer, text: str, *, database: str | None = None) -> str:
     """Run *text* with the stock client as root and return what it prints."""
-    argv = ["mariadb", "--no-defaults", f"--socket={server.socket}", "--user=root", "--default-character-set=utf8mb4"]
-    argv += ["--batch", "--skip-column-names", "--max-allowed-packet=1G", *([database] if database else [])]
+    argv = ["/usr/bin/mariadb", "--no-defaults", f"--socket={server.socket}", "--user=root"]
+    argv += [
+        "--default-character-set=utf8mb4",
+        "--batch",
+        "--skip-column-names",
+        "--max-allowed-packet=1G",
+        *([database] if database else []),
+    ]
     return subprocess.run(argv, input=text, check=True, capture_output=True, text=True).stdout
 
 
 def stock_picture(server: ThrowawayServer, database: str = DATABASE) -> str:
     """All of a database as the stock dump client writes it, without what differs by time or server."""
-    argv = ["mariadb-dump", "--no-defaults", f"--socket={server.socket}", "--user=root", "--routines", "--events"]
-    argv += ["--triggers", "--hex-blob", "--skip-dump-date", "--skip-comments", "--order-by-primary", database]
+    argv = ["/usr/bin/mariadb-dump", "--no-defaults", f"--socket={server.socket}", "--user=root", "--routines"]
+    argv += [
+        "--events",
+        "--triggers",
+        "--hex-blob",
+        "--skip-dump-date",
+        "--skip-comments",
+        "--order-by-primary",
+        database,
+    ]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     charset = sql(
         server,

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.larapee.backup.plugins.module_utils import _clock
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from larapee_runner.demo.server import ThrowawayServer, create_operator
-from tests.database.estate import DATABASE, SCHEMA, sql
+from tests.database.estate import DATABASE, OPERATOR_PASSWORD, SCHEMA, sql
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,9 +157,7 @@ def test_check_mode_checks_everything_and_writes_nothing(estate: Estate) -> None
         estate.dump(check_mode=True, database="larapos_")
 
 
-def test_foreign_option_files_are_not_read(
-    estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_foreign_option_files_are_not_read(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".my.cnf").write_text("[mysqldump]\nskip-triggers\nskip-comments\n[client]\nuser=nobody\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MYSQL_HOME", str(tmp_path))
@@ -230,7 +228,8 @@ def test_ddl_that_cannot_be_held_off_is_detected_and_the_full_is_taken_again(
 ) -> None:
     sql(estate.source, "REVOKE RELOAD ON *.* FROM 'larapee-backup'@'localhost'")
     once = tmp_path / "once"
-    alter = f"mariadb --no-defaults -uroot -S {estate.source.socket} -e 'ALTER TABLE larapos.emptied ADD COLUMN later INT'"
+    client = f"mariadb --no-defaults -uroot -S {estate.source.socket}"
+    alter = f"{client} -e 'ALTER TABLE larapos.emptied ADD COLUMN later INT'"
     fake_tools.dump_client(f'$real "$@"; status=$?; if [ ! -e {once} ]; then touch {once}; {alter}; fi; exit $status')
     outcome = estate.dump()
     assert outcome.manifest is not None
@@ -242,8 +241,8 @@ def test_ddl_that_cannot_be_held_off_is_detected_and_the_full_is_taken_again(
 
 def test_ddl_in_every_attempt_fails_and_keeps_nothing(estate: Estate, fake_tools: FakeTools) -> None:
     sql(estate.source, "REVOKE RELOAD ON *.* FROM 'larapee-backup'@'localhost'")
-    alter = f"mariadb --no-defaults -uroot -S {estate.source.socket} -e \"ALTER TABLE larapos.emptied COMMENT '$RANDOM$RANDOM'\""
-    alter_column = alter.replace("COMMENT '$RANDOM$RANDOM'", "ADD COLUMN c$RANDOM$RANDOM INT")
+    client = f"mariadb --no-defaults -uroot -S {estate.source.socket}"
+    alter_column = f'{client} -e "ALTER TABLE larapos.emptied ADD COLUMN c$RANDOM$RANDOM INT"'
     fake_tools.dump_client(f'$real "$@"; status=$?; {alter_column}; exit $status')
     with pytest.raises(BackupError, match="definitions changed during each of 3 attempts"):
         estate.dump()
@@ -278,5 +277,5 @@ def test_a_manifest_holds_no_amounts_and_no_rows(estate: Estate) -> None:
     (path,) = estate.local.glob("*.manifest.json")
     text = path.read_text()
     assert json.loads(text)["branch"] == "branch-001"
-    for secret in ("12.50", "Hara", "tea", "AGE-SECRET", estate.operator_file.read_text().split("password=")[1].strip()):
+    for secret in ("12.50", "Hara", "tea", "AGE-SECRET", OPERATOR_PASSWORD):
         assert secret not in text

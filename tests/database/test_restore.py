@@ -32,7 +32,7 @@ def artifact(estate: Estate) -> Path:
 
 
 def target_tables(estate: Estate) -> str:
-    return sql(estate.target, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'larapos' ORDER BY 1")
+    return sql(estate.target, "SHOW TABLES FROM larapos")
 
 
 def refused(estate: Estate, match: str, *, reason: str, **changes: object) -> None:
@@ -215,7 +215,7 @@ def test_a_dump_that_alters_another_schema_is_refused_and_the_target_left_empty(
 
 
 def failing_client(fake_tools: FakeTools) -> None:
-    fake_tools.script("mariadb", "head -c 4000 | /usr/bin/mariadb \"$@\"; cat >/dev/null; exit 1")
+    fake_tools.script("mariadb", 'head -c 4000 | /usr/bin/mariadb "$@"; cat >/dev/null; exit 1')
 
 
 def test_a_restore_that_fails_half_way_leaves_an_empty_target_empty(
@@ -244,7 +244,7 @@ def test_a_restore_that_fails_half_way_marks_a_replaced_target_as_unusable(
 def test_a_client_that_loads_only_a_part_and_ends_well_is_found_out(
     estate: Estate, artifact: Path, fake_tools: FakeTools
 ) -> None:
-    fake_tools.script("mariadb", "head -c 4000 | /usr/bin/mariadb \"$@\"; cat >/dev/null; exit 0")
+    fake_tools.script("mariadb", 'head -c 4000 | /usr/bin/mariadb "$@"; cat >/dev/null; exit 0')
     with pytest.raises(BackupError, match="of the full"):
         estate.restore()
 

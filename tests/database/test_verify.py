@@ -37,7 +37,8 @@ def signature_path(artifact: Path) -> Path:
 
 
 def result_of(artifact: Path) -> dict[str, dict[str, str]]:
-    levels: dict[str, dict[str, str]] = json.loads(artifact.with_name(artifact.name + ".verified.json").read_text())["levels"]
+    document = json.loads(artifact.with_name(artifact.name + ".verified.json").read_text())
+    levels: dict[str, dict[str, str]] = document["levels"]
     return levels
 
 

@@ -130,7 +130,8 @@ def launcher_killed_early(project: Project) -> Outcome:
 def secrets(project: Project) -> Outcome:
     (project.path / "vars.yml").write_text(f"file_secret: {SECRET}\n")
     wanted = "lookup('ansible.builtin.env', 'WANTED') == file_secret"
-    tasks = f'- ansible.builtin.assert: {{that: [file_secret == inline_secret, "{wanted}"]}}'
+    held_back = "lookup('ansible.builtin.env', 'AWS_SECRET_ACCESS_KEY') == ''"
+    tasks = f'- ansible.builtin.assert: {{that: [file_secret == inline_secret, "{wanted}", "{held_back}"]}}'
     environ = project.environ(AWS_SECRET_ACCESS_KEY=SECRET, WANTED=SECRET, HTTPS_PROXY=f"http://u:{SECRET}@127.0.0.1")
     args = ("-e", "@vars.yml", "-e", f"inline_secret={SECRET}", "--pass-env", "WANTED")
     return project.command("run", project.playbook(tasks), *args, environ=environ)
@@ -272,6 +273,10 @@ def test_a_signal_ends_the_run_in_good_order_and_soon(name: str, outcome: Callab
     assert ended.seconds < 12
     # The callback's own words: ansible-playbook was asked first, and had the time to record its end.
     assert "signal" in (ended.rows[0].error or "")
+
+
+def test_a_timeout_is_called_one(outcome: Callable[[str], Outcome]) -> None:
+    assert "timed out after 6 s" in outcome("timed_out").stderr
 
 
 def test_what_a_task_left_on_purpose_outlives_an_orderly_run(outcome: Callable[[str], Outcome]) -> None:

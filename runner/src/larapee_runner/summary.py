@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from .outcome import ExitCode
+from .outcome import ExitCode, explain
 from .render import Table, clean, show, size, span, status_cell, write_line
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .run import Report
 
 TAIL_SHOWN = 12
+COMPARED = 200
 
 
 def show_summary(report: Report, *, quiet: bool, verbose: bool) -> None:
@@ -45,11 +46,15 @@ def _show_rows(report: Report) -> None:
 
 
 def _tell_failure(report: Report, *, with_tail: bool) -> None:
+    if report.seen.stop is not None:
+        # The row may only know the signal that we sent.
+        _tell(f"stopped: {explain(report.seen)}")
     for host, task, message in report.failures:
         _tell(f"failed: {host}: {task}: {message}")
-    told = {message for _, _, message in report.failures}
+    # The callback's row begins with the first line of the same message.
+    told = [message.partition("\n")[0][:COMPARED] for _, _, message in report.failures]
     for row in report.rows:
-        if row.error and not any(row.error in message for message in told):
+        if row.error and not any(message in row.error for message in told):
             _tell(f"error: {row.branch or 'run'}: {row.error}")
     if report.code is ExitCode.UNRECORDED:
         _tell("error: the run could be recorded neither in the journal nor in the table; see larapee-backup doctor")

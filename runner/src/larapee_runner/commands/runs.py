@@ -17,6 +17,7 @@ from larapee_runner.recorder import KINDS, RecorderError, RunRecord, open_store,
 SPAN = re.compile(r"(\d+)([mhd])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 SCHEMA = 1
+SHORT_ID = 8
 
 
 class Since(click.ParamType[datetime]):
@@ -83,7 +84,7 @@ def _matches(row: RunRecord, wanted: dict[str, str | None], since: datetime | No
 
 
 def _show(rows: list[RunRecord]) -> None:
-    columns = ("started (UTC)", "branch", "kind", "status", "took", "size", "recovery point", "run", "error")
+    columns = ("started (UTC)", "branch", "kind", "status", "took", "size", "recovery point", "run")
     lines = [
         (
             render.moment(row.started_at),
@@ -93,8 +94,7 @@ def _show(rows: list[RunRecord]) -> None:
             render.span(row.duration_s),
             render.size(row.bytes),
             row.recovery_point or "-",
-            row.run_id,
-            row.error or "",
+            row.run_id[:SHORT_ID],
         )
         for row in rows
     ]
@@ -102,6 +102,9 @@ def _show(rows: list[RunRecord]) -> None:
         render.show(render.Table("runs", columns, lines))
     else:
         click.echo("No run matches.", err=True)
+    for row in rows:
+        if row.error:
+            render.write_line(render.clean(f"{row.status}: run {row.run_id}: {row.branch or '-'}: {row.error}"))
 
 
 __all__ = ("runs",)

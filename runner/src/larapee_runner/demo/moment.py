@@ -124,7 +124,7 @@ def full_and_picture(
     tick: Callable[[Running, bool], None],
     hold_first: bool,
 ) -> Moment:
-    """Orders are held from when the operator connects, with `hold_first` from before the run, to the second snapshot."""
+    """Hold orders from when the operator connects, with `hold_first` from before the run, to the second snapshot."""
     watch = DumpWatch(server, operator=operator)
     with ExitStack() as stack, ExitStack() as hold:
         stack.callback(watch.close)

@@ -123,7 +123,8 @@ class Shutter:
         self._database = database
         self._connection = server.connect(database=database)
         with self._connection.cursor() as cursor:
-            cursor.execute("SET time_zone = '+00:00', transaction_isolation = 'REPEATABLE-READ'")
+            cursor.execute("SET time_zone = '+00:00'")
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
 
     def picture(self) -> Picture:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+import pymysql
 from rich.console import Console
 
 from .acts import Acts
@@ -110,6 +111,11 @@ def main(*, directory: Path | None, orders: int, seed: int | None) -> None:
         _play(Narrator(console), directory=directory, orders=orders, seed=seed)
     except DemoError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except (pymysql.err.MySQLError, OSError) as error:
+        click.echo(
+            f"Error: Failed to go on: {error}. Look into {directory}: logs, and mariadbd.log of the servers.", err=True
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         click.echo("Interrupted: the servers are stopped, what was made is kept.", err=True)

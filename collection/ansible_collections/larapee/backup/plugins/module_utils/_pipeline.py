@@ -14,6 +14,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -206,22 +207,30 @@ def _result(command: Command, process: subprocess.Popen[bytes], stderr: t.IO[byt
 
 
 def first_failure(results: t.Sequence[StageResult]) -> StageResult | None:
-    """The stage that is to blame: a stage ended by SIGPIPE only shows that a later one had gone."""
+    """The stage that is to blame: one that found its pipe broken only shows that a later one had gone."""
     failed = [result for result in results if result.returncode != 0]
     for result in failed:
-        if result.returncode != -signal.SIGPIPE:
+        if not _found_pipe_broken(result):
             return result
     return failed[0] if failed else None
 
 
+def _found_pipe_broken(result: StageResult) -> bool:
+    # mariadb-dump ignores SIGPIPE and says "Got errno 32 on write".
+    return result.returncode == -signal.SIGPIPE or re.search(r"[Bb]roken pipe|errno 32\b", result.stderr) is not None
+
+
 def describe_failure(result: StageResult) -> str:
-    """Say how a stage ended, with the last line it wrote to standard error."""
+    """Say how a stage ended, with the last telling line it wrote to standard error."""
     if result.returncode < 0:
         ended = f"{result.name} was ended by signal {-result.returncode}"
     else:
         ended = f"{result.name} ended with status {result.returncode}"
-    line = result.stderr.splitlines()[-1] if result.stderr else ""
-    return f"{ended} ({line})" if line else ended
+    # age ends each error with where to report unhelpful ones; the mariadb client frames its echo with dashes.
+    lines = [
+        line for line in result.stderr.splitlines() if line.strip(" -") and "report unexpected or unhelpful" not in line
+    ]
+    return f"{ended} ({lines[-1].rstrip('.')})" if lines else ended
 
 
 def disk_full(error: OSError) -> bool:

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole story, with the real playbooks; and what it says when something went wrong in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from larapee_runner.demo.acts import Acts
+from larapee_runner.demo.moment import DumpWatch
+from larapee_runner.demo.story import main
+
+CHECKOUT = Path(__file__).parents[2]
+SIZE = ("--orders", "120", "--seed", "3")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    paths = [str(CHECKOUT / "runner" / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.chdir(CHECKOUT)
+    return dict(os.environ)
+
+
+def processes_below(directory: Path) -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(directory) in arguments:
+            yield arguments.replace(b"\0", b" ").decode(errors="replace")
+
+
+def runs(directory: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "larapee_runner", "runs", "--json"],
+        env={**environment, "LARAPEE_BACKUP_CONFIG": str(directory / "config.yml")},
+        capture_output=True,
+        check=True,
+    )
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["runs"]
+    return rows
+
+
+def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str, str]) -> None:
+    directory = tmp_path / "demo"
+    done = subprocess.run(
+        [sys.executable, "-m", "larapee_runner", "demo", "--dir", str(directory), *SIZE],
+        env={**environment, "LARAPEE_BACKUP_RUNS_URL": "sqlite:////nonexistent/of/somebody/else"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert re.search(r"EQUAL at mysql-bin\.\d+:\d+: 59 facts, [\d,]{5,} rows by checksum", done.stdout)
+    lost = re.search(
+        r"(\d+) receipts sold after the full are lost:\n +from (B01-\d{8}-\d+) .*\n +to +(\S+)", done.stdout
+    )
+    assert lost is not None
+    assert int(lost[1]) == int(lost[3][13:]) - int(lost[2][13:]) + 1 >= 60
+    assert [(row["kind"], row["status"], row["branch"]) for row in runs(directory, environment)] == [
+        ("restore", "success", "branch-001"),
+        ("verify", "success", "branch-001"),
+        ("full", "success", "branch-001"),
+    ]
+    assert [done.stdout.count(f"  {kind}  ") for kind in ("restore", "verify", "full")] == [1, 1, 1]
+    artifacts = sorted(path.name for path in (directory / "backups").glob("db-*"))
+    assert [name.partition(".")[2] for name in artifacts] == [
+        "sql.gz.age",
+        "sql.gz.age.manifest.json",
+        "sql.gz.age.manifest.json.sig",
+        "sql.gz.age.verified.json",
+    ]
+    assert str(directory / "backups" / artifacts[0]) in done.stdout
+    assert not (directory / "shop-server" / "data").exists()
+    assert (directory / "new-server" / "data" / "larapos" / "orders.ibd").is_file()
+    assert list(processes_below(directory)) == []
+    secrets = [
+        re.search(r'password="(.+)"', path.read_text(encoding="utf-8"))
+        for path in (directory / "branch" / "operator.cnf", directory / "restorer" / "target.cnf")
+    ]
+    logs = "".join(path.read_text(encoding="utf-8") for path in (directory / "logs").iterdir())
+    assert [found for found in secrets if found is None or found[1] in done.stdout + logs] == []
+    assert "AGE-SECRET-KEY" not in done.stdout + logs
+
+
+def test_a_wrong_restore_is_not_called_equal(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore = Acts._restore
+
+    def restore_wrongly(acts: Acts, passwords: dict[str, str]) -> None:
+        restore(acts, passwords)
+        connection = acts._new_server.connect(database="larapos")
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE payments SET amount = amount + 0.0001 ORDER BY id LIMIT 1")
+        connection.close()
+
+    monkeypatch.setattr(Acts, "_restore", restore_wrongly)
+    # Too late: the dump has its snapshot already, and a receipt may be sold before the orders are held.
+    late = DumpWatch.dump_reads_rows
+
+    def notice_late(watch: DumpWatch) -> bool:
+        seen = late(watch)
+        time.sleep(0.3 if seen else 0)
+        return seen
+
+    monkeypatch.setattr(DumpWatch, "operator_is_here", notice_late)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    result = CliRunner().invoke(main, ["--dir", str(tmp_path / "demo"), *SIZE])
+    assert result.exit_code == 1
+    assert "orders slipped in before the full's snapshot" in result.stdout
+    assert "Failed to prove equality: 1 differences: contents of payments: differs." in result.stderr
+    assert "EQUAL" not in result.stdout
+    assert list(processes_below(tmp_path)) == []
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_in_the_full(
+    tmp_path: Path, environment: dict[str, str], number: signal.Signals, code: int
+) -> None:
+    directory = tmp_path / "demo"
+    with subprocess.Popen(
+        [sys.executable, "-m", "larapee_runner", "demo", "--dir", str(directory), *SIZE],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        deadline = time.monotonic() + 60
+        while not list((directory / "state").glob("journal*/*.json")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        demo.send_signal(number)
+        output, _errors = demo.communicate(timeout=60)
+    assert demo.returncode == code
+    assert "FAILED" in output
+    assert list(processes_below(directory)) == []
+    assert (directory / "shop-server" / "data").is_dir()
+    assert [(row["kind"], row["status"]) for row in runs(directory, environment)][0][1] == "failed"
