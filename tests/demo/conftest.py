@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThrowawayServer
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_shop(server: ThrowawayServer) -> Callable[[], Shop]:
     def make() -> Shop:
         return open_shop(server, database=f"shop_{next(_numbers)}", orders=450, seed=11, last_day=LAST_DAY)
@@ -36,4 +36,10 @@ def make_shop(server: ThrowawayServer) -> Callable[[], Shop]:
 
 @pytest.fixture
 def shop(make_shop: Callable[[], Shop]) -> Shop:
+    return make_shop()
+
+
+@pytest.fixture(scope="session")
+def unchanged_shop(make_shop: Callable[[], Shop]) -> Shop:
+    """For tests that only read."""
     return make_shop()

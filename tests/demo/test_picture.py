@@ -72,24 +72,33 @@ def test_notices(server: ThrowawayServer, shop: Shop, statement: str, seen: list
     assert [line for line, start in zip(found, seen, strict=True) if not line.startswith(start)] == []
 
 
-def test_a_stock_copy_is_equal(server: ThrowawayServer, shop: Shop, tmp_path: Path) -> None:
+def test_a_stock_copy_is_equal(server: ThrowawayServer, unchanged_shop: Shop, tmp_path: Path) -> None:
     dump = subprocess.run(
         [
             *("mariadb-dump", "--no-defaults", "--user=root", f"--socket={server.socket}", "--single-transaction"),
-            *("--routines", "--events", "--triggers", "--hex-blob", "--default-character-set=utf8mb4", shop.database),
+            *(
+                "--routines",
+                "--events",
+                "--triggers",
+                "--hex-blob",
+                "--default-character-set=utf8mb4",
+                unchanged_shop.database,
+            ),
         ],
         capture_output=True,
         check=True,
     )
-    before = take_picture(server, database=shop.database)
+    before = take_picture(server, database=unchanged_shop.database)
     with ThrowawayServer(tmp_path / "copy", log_bin=False) as copy:
         connection = copy.connect()
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {shop.database} COLLATE utf8mb4_unicode_ci")
+            cursor.execute(f"CREATE DATABASE {unchanged_shop.database} COLLATE utf8mb4_unicode_ci")
         connection.close()
         client = ["mariadb", "--no-defaults", "--user=root", f"--socket={copy.socket}"]
-        subprocess.run([*client, "--default-character-set=utf8mb4", shop.database], input=dump.stdout, check=True)
-        after = take_picture(copy, database=shop.database)
+        subprocess.run(
+            [*client, "--default-character-set=utf8mb4", unchanged_shop.database], input=dump.stdout, check=True
+        )
+        after = take_picture(copy, database=unchanged_shop.database)
     assert differences(before, after) == []
     assert len(before.facts) > 50
 

@@ -182,15 +182,15 @@ def test_option_file_keeps_a_strange_password(server: ThrowawayServer, tmp_path:
         server.write_option_file(path, user="strange", password="a\nuser=root")
 
 
-def test_operator_dumps_what_the_restorer_loads(server: ThrowawayServer, shop: Shop, tmp_path: Path) -> None:
-    create_operator(server, database=shop.database, password=PASSWORD)
+def test_operator_dumps_what_the_restorer_loads(server: ThrowawayServer, unchanged_shop: Shop, tmp_path: Path) -> None:
+    create_operator(server, database=unchanged_shop.database, password=PASSWORD)
     operator = server.write_option_file(tmp_path / "operator.cnf", user="larapee-backup", password=PASSWORD)
     dump = subprocess.run(
         [
             "mariadb-dump",
             f"--defaults-file={operator}",
             *("--single-transaction", "--master-data=2", "--gtid", "--routines", "--events", "--triggers"),
-            *("--hex-blob", "--default-character-set=utf8mb4", shop.database),
+            *("--hex-blob", "--default-character-set=utf8mb4", unchanged_shop.database),
         ],
         capture_output=True,
         check=False,
@@ -199,14 +199,18 @@ def test_operator_dumps_what_the_restorer_loads(server: ThrowawayServer, shop: S
     for kind in (b"TRIGGER", b"PROCEDURE", b"FUNCTION", b"EVENT", b"VIEW"):
         assert kind in dump.stdout
     assert "ALTER" not in str(one(server, "SHOW GRANTS FOR 'larapee-backup'@'localhost'"))
-    for refused in (f"DELETE FROM {shop.database}.payments", "SELECT * FROM mysql.user", "CREATE DATABASE other"):
+    for refused in (
+        f"DELETE FROM {unchanged_shop.database}.payments",
+        "SELECT * FROM mysql.user",
+        "CREATE DATABASE other",
+    ):
         assert run_client(operator, "-e", refused).returncode != 0
 
     with ThrowawayServer(tmp_path / "target") as target:
-        create_restorer(target, database=shop.database, password=PASSWORD)
+        create_restorer(target, database=unchanged_shop.database, password=PASSWORD)
         restorer = target.write_option_file(tmp_path / "restorer.cnf", user="larapee-restore", password=PASSWORD)
-        assert run_client(restorer, "-e", f"CREATE DATABASE {shop.database}").stderr == ""
-        load = run_client(restorer, shop.database, text=dump.stdout.decode())
+        assert run_client(restorer, "-e", f"CREATE DATABASE {unchanged_shop.database}").stderr == ""
+        load = run_client(restorer, unchanged_shop.database, text=dump.stdout.decode())
         assert (load.returncode, load.stderr) == (0, "")
         for refused in ("CREATE DATABASE other", "SELECT * FROM mysql.user"):
             assert run_client(restorer, "-e", refused).returncode != 0

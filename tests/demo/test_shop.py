@@ -23,8 +23,8 @@ def rows(server: ThrowawayServer, shop: Shop, query: str) -> list[tuple[Any, ...
         connection.close()
 
 
-def test_has_every_kind_of_object_and_rows_everywhere(server: ThrowawayServer, shop: Shop) -> None:
-    picture = take_picture(server, database=shop.database)
+def test_has_every_kind_of_object_and_rows_everywhere(server: ThrowawayServer, unchanged_shop: Shop) -> None:
+    picture = take_picture(server, database=unchanged_shop.database)
     assert {kind: count for kind, count in picture.counts.items() if count} == {
         "TABLE": 14,
         "VIEW": 1,
@@ -55,11 +55,11 @@ def test_has_every_kind_of_object_and_rows_everywhere(server: ThrowawayServer, s
         "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = DATABASE()",
     ],
 )
-def test_holds_what_breaks_backups(server: ThrowawayServer, shop: Shop, question: str) -> None:
-    assert rows(server, shop, question)[0][0] > 0
+def test_holds_what_breaks_backups(server: ThrowawayServer, unchanged_shop: Shop, question: str) -> None:
+    assert rows(server, unchanged_shop, question)[0][0] > 0
 
 
-def test_books_agree(server: ThrowawayServer, shop: Shop) -> None:
+def test_books_agree(server: ThrowawayServer, unchanged_shop: Shop) -> None:
     unequal = {
         "payments": "SELECT o.id FROM orders o LEFT JOIN payments p ON o.id = p.order_id WHERE NOT total <=> amount",
         "stock": "SELECT v.id FROM product_variants v LEFT JOIN (SELECT variant_id, SUM(quantity) AS moved"
@@ -70,8 +70,8 @@ def test_books_agree(server: ThrowawayServer, shop: Shop) -> None:
         " FROM orders GROUP BY 1) o ON o.business_day = s.day JOIN orders l ON l.id = o.id WHERE s.last_number <> sold"
         " OR l.invoice_number <> CONCAT('B01-', DATE_FORMAT(s.day, '%Y%m%d'), '-', LPAD(sold, 4, '0'))",
     }
-    assert {what: rows(server, shop, query) for what, query in unequal.items()} == dict.fromkeys(unequal, [])
-    assert rows(server, shop, "SELECT COUNT(*) FROM document_sequences") == [(2,)]
+    assert {what: rows(server, unchanged_shop, query) for what, query in unequal.items()} == dict.fromkeys(unequal, [])
+    assert rows(server, unchanged_shop, "SELECT COUNT(*) FROM document_sequences") == [(2,)]
 
 
 def test_programs_work(server: ThrowawayServer, shop: Shop) -> None:
@@ -88,13 +88,13 @@ def test_programs_work(server: ThrowawayServer, shop: Shop) -> None:
     connection.close()
 
 
-def test_images_are_valid_and_hold_every_byte(server: ThrowawayServer, shop: Shop) -> None:
-    images = [row[0] for row in rows(server, shop, "SELECT image FROM receipt_images")]
+def test_images_are_valid_and_hold_every_byte(server: ThrowawayServer, unchanged_shop: Shop) -> None:
+    images = [row[0] for row in rows(server, unchanged_shop, "SELECT image FROM receipt_images")]
     assert all(image.startswith(b"\x89PNG\r\n\x1a\n") for image in images)
     assert all(len(zlib.decompress(image[41:-16])) == 64 * 97 for image in images)
     assert len(set(b"".join(images))) == 256
 
 
-def test_same_seed_same_shop(server: ThrowawayServer, make_shop: Callable[[], Shop]) -> None:
-    first, second = (take_picture(server, database=make_shop().database) for _ in range(2))
+def test_same_seed_same_shop(server: ThrowawayServer, unchanged_shop: Shop, make_shop: Callable[[], Shop]) -> None:
+    first, second = (take_picture(server, database=shop.database) for shop in (unchanged_shop, make_shop()))
     assert [name for name in differences(first, second) if name.startswith(("contents", "rows", "last"))] == []

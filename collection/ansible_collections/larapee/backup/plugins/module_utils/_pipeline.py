@@ -110,6 +110,7 @@ class _Run:
         self._reader = source
         self._target = target
         self._open = [descriptor for descriptor in (source, target) if descriptor is not None]
+        self._files = contextlib.ExitStack()
         self._processes: list[tuple[Command, subprocess.Popen[bytes], t.IO[bytes]]] = []
         self._plan: list[tuple[Tap, int, int | None]] = []
         self._pumps: list[_Pump] = []
@@ -131,7 +132,7 @@ class _Run:
         return ends
 
     def _start(self, command: Command, writer: int | None) -> None:
-        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run, after it was read
+        stderr = self._files.enter_context(tempfile.TemporaryFile())
         process = _process.start(
             command.argv,
             stdin=subprocess.DEVNULL if self._reader is None else self._reader,
@@ -177,8 +178,7 @@ class _Run:
         for pump in self._pumps:
             if pump.is_alive():
                 pump.join()
-        for _command, _child, stderr in self._processes:
-            stderr.close()
+        self._files.close()
 
 
 def run_pipeline(

@@ -19,24 +19,37 @@ import typing as t
 from ._connection import Server
 
 _GRANT = re.compile(
-    r"GRANT (?P<privileges>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO "
+    r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+?) ON (?:TABLE )?"
+    r"(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) (?:TO|FROM) "
 )
 _SCHEMA_PRIVILEGES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 _RESTORE_PRIVILEGES = (
     *("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "LOCK TABLES", "REFERENCES", "CREATE VIEW", "TRIGGER", "EVENT"),
     *("CREATE ROUTINE", "ALTER ROUTINE"),
 )
-# Each row: any one of these global privileges lets the account create objects that belong to another definer.
-_FOREIGN_DEFINER = {"mariadb": ("SET USER", "SUPER"), "mysql": ("SET_ANY_DEFINER", "SET_USER_ID", "SUPER")}
+# Global privileges for objects of foreign definers, each row satisfied by any one of its names. MySQL's dumps set
+# SQL_LOG_BIN, and a definer such as root@localhost is a system user there (tried on 9.7).
+_RESTORE_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
+    "mariadb": (("SET USER", "SUPER"),),
+    "mysql": (
+        ("SET_ANY_DEFINER", "SET_USER_ID", "SUPER"),
+        ("SYSTEM_USER",),
+        ("SESSION_VARIABLES_ADMIN", "SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Grant:
-    """One line of SHOW GRANTS; ``database`` is a pattern as GRANT takes it, ``*`` for all."""
+    """One line of SHOW GRANTS; ``database`` is a pattern as GRANT takes it, ``*`` for all.
+
+    ``revoked``: MySQL's partial_revokes take a privilege on one schema back out of a global grant.
+    """
 
     privileges: frozenset[str]
     database: str
     table: str
+    revoked: bool = False
 
 
 def parse_grants(lines: t.Iterable[str]) -> list[Grant]:
@@ -51,6 +64,7 @@ def parse_grants(lines: t.Iterable[str]) -> list[Grant]:
                     privileges=frozenset(name.strip().upper() for name in names.split(",") if name.strip()),
                     database=_unquote(match["database"]),
                     table=_unquote(match["table"]),
+                    revoked=match["verb"] == "REVOKE",
                 )
             )
     return grants
@@ -79,9 +93,9 @@ def missing_for_restore(grants: t.Sequence[Grant], *, database: str, server: Ser
         for privilege in _RESTORE_PRIVILEGES
         if not _has(grants, privilege, database, "*")
     ]
-    definer = _FOREIGN_DEFINER[server.engine]
-    if not any(_has(grants, name, "*", "*") for name in definer):
-        missing.append(f"{definer[0]} ON *.*")
+    for names in _RESTORE_GLOBAL[server.engine]:
+        if not any(_has(grants, name, "*", "*") for name in names):
+            missing.append(f"{names[0]} ON *.*")
     return missing
 
 
@@ -92,16 +106,23 @@ def may_create_logged_routines(grants: t.Sequence[Grant]) -> bool:
 
 def _has(grants: t.Sequence[Grant], privilege: str, database: str, table: str) -> bool:
     wanted = {privilege, "ALL PRIVILEGES"}
-    return any(
-        wanted & grant.privileges and matches(grant.database, database) and grant.table in ("*", table)
-        for grant in grants
-    )
+    found = [grant for grant in grants if wanted & grant.privileges and _covers(grant, database, table)]
+    return bool(found) and not any(grant.revoked for grant in found)
+
+
+def _covers(grant: Grant, database: str, table: str) -> bool:
+    if grant.table == "*":
+        return matches(grant.database, database)
+    return (grant.database, grant.table) == (database, table)
 
 
 def matches(pattern: str, database: str) -> bool:
-    """True when the database part of a grant covers *database*: ``%`` and ``_`` are wildcards, a backslash escapes."""
-    if pattern == "*":
-        return True
+    """True when the database part of a grant on all its tables covers *database*, ``*`` for all databases.
+
+    ``%`` and ``_`` are wildcards, a backslash escapes; ``%`` covers every database and is still no global grant.
+    """
+    if pattern == "*" or database == "*":
+        return pattern == "*"
     expression = ""
     position = 0
     while position < len(pattern):

@@ -24,6 +24,8 @@ _KEYS = (
     *("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_mode", "tls_version"),
     *_FLAGS,
 )
+# What separates words in these files; other spaces are part of a value.
+_SPACE = " \t\r\v\f"
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", "s": " ", "\\": "\\", '"': '"', "'": "'"}
 
 
@@ -42,22 +44,22 @@ def parse_option_file(text: str, *, name: str) -> dict[str, str]:
     """The options in *text* by MySQL's rules: quotes, backslash escapes, ``#`` starts a comment outside quotes."""
     options: dict[str, str] = {}
     group = None
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = _without_comment(raw).strip(_SPACE)
+        if not line or line.startswith(";"):
             continue
         if line.startswith("["):
-            group = line.partition("]")[0][1:].strip()
+            group = line.partition("]")[0][1:].strip(_SPACE)
             if group != "client":
                 raise _refuse(name, number, f"the group [{group}] is not allowed, it can change what is dumped")
             continue
         key, separator, value = line.partition("=")
-        key = key.strip().replace("-", "_")
+        key = key.strip(_SPACE).replace("-", "_")
         if group is None or key.startswith("!") or key not in _KEYS:
             raise _refuse(name, number, f"the option {key.split()[0] if key else '?'} is not allowed")
         if not separator and key not in _FLAGS:
             raise _refuse(name, number, f"the option {key} has no value")
-        options[key] = _value(value.strip()) if separator else "1"
+        options[key] = _value(value.strip(_SPACE)) if separator else "1"
     if not options.get("user"):
         raise BackupError(
             f"Failed to use option file {name}: it has no user. Write a [client] group with user and socket or host.",
@@ -74,11 +76,22 @@ def _refuse(name: str, number: int, why: str) -> BackupError:
     )
 
 
+def _without_comment(line: str) -> str:
+    """*line* up to the first ``#`` outside of quotes; a quote may open anywhere, a backslash escapes only within."""
+    quote = ""
+    escaped = False
+    for position, character in enumerate(line):
+        if character in "'\"" and not escaped and quote in ("", character):
+            quote = "" if quote else character
+        if character == "#" and not quote:
+            return line[:position]
+        escaped = bool(quote) and character == "\\" and not escaped
+    return line
+
+
 def _value(text: str) -> str:
     if text[:1] in ("'", '"') and text.endswith(text[0]) and len(text) > 1:
         text = text[1:-1]
-    else:
-        text = text.partition("#")[0].rstrip()
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), text)
 
 

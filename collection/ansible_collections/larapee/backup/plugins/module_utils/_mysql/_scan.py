@@ -83,16 +83,20 @@ class DumpScanner:
             self._after_delimiter = self._in_body
             return
         if self._in_body:
-            if self._after_delimiter and line.startswith(b"CREATE ") and _ROUTINE.match(line):
-                self.objects["routines"] += 1
-            elif line.startswith((b"/*!50003 CREATE*/", b"/*!50106 CREATE*/")):
-                self._count(line)
+            if self._after_delimiter:
+                self._count_body(line)
             self._after_delimiter = False
             return
         if line.startswith(b"ALTER DATABASE "):
             self._check_database(line)
             return
         self._count(line)
+
+    def _count_body(self, line: bytes) -> None:
+        if _ROUTINE.match(line):
+            self.objects["routines"] += 1
+        elif line.startswith((b"/*!50003 CREATE*/", b"/*!50106 CREATE*/")):
+            self._count(line)
 
     def _count(self, line: bytes) -> None:
         for start, kind in _KINDS.items():

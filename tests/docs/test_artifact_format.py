@@ -1,0 +1,168 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/artifact-format.md and the JSON Schema, compared with what a real full leaves on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _publish
+from tests.database.estate import BRANCH, Estate
+from tests.docs.pages import DOCS, TOP, code, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PAGE = DOCS / "artifact-format.md"
+FIELDS = "| field | type | unit or values |"
+RESULT = "| field | type | meaning |"
+SCHEMA = json.loads((DOCS / "schemas" / "manifest.schema.json").read_text(encoding="utf-8"))
+TYPES = {"string": str, "integer": int, "object": dict, "list of strings": list, "null": type(None)}
+STEPS = [(int(row[0]), code(row[2]), row[3]) for row in table(PAGE, "| step | done |")]
+NAME = "db-20261122-2315.sql.gz.age"
+
+# Publishes as a run does, and is gone at once after the step that it is told.
+CRASH = f"""
+import datetime, os, sys
+from ansible_collections.larapee.backup.plugins.module_utils import _io, _publish
+step, real, seen = int(sys.argv[2]), _io.fsync_directory, []
+def synced(path):
+    real(path)
+    seen.append(path)
+    # Writing the bytes, step 2, is the one step that ends without a look at the directory.
+    if len(seen) + (len(seen) > 1) == step:
+        os._exit(9)
+_io.fsync_directory = synced
+now = datetime.datetime(2026, 11, 22, 23, 15, tzinfo=datetime.timezone.utc)
+with _publish.reserve(sys.argv[1], kind="db_full", compression="gzip", encrypted=True, now=now, run_id="r") as reservation:
+    assert reservation.name == "{NAME}"
+    os.write(reservation.open_part(), b"bytes")
+    if step == 2:
+        os._exit(9)
+    reservation.publish(manifest=sys.stdin.buffer.read(), signature=b"signature")
+"""
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every field, those of objects as ``object.field``; below ``levels`` the level itself is ``*``."""
+    found = {}
+    for name, value in document.items():
+        found[prefix + name] = value
+        if isinstance(value, dict):
+            below = {"*": each for each in value.values()} if name == "levels" else value
+            inner = _flat(below, f"{prefix}{name}.")
+            found |= {key: each for key, each in inner.items() if key != "levels.*"}
+    return found
+
+
+def _documented(header: str) -> dict[str, tuple[type, ...]]:
+    return {
+        code(name)[0]: tuple(TYPES[each.strip()] for each in kinds.split(" or "))
+        for name, kinds, *_rest in table(PAGE, header)
+    }
+
+
+def _manifest(estate: Estate, **changes: Any) -> dict[str, Any]:
+    manifest = estate.dump(**changes).manifest
+    assert manifest is not None
+    written = json.loads((estate.local / f"{manifest.artifact}.manifest.json").read_bytes())
+    assert written == manifest.document
+    return dict(written)
+
+
+def test_the_table_of_fields_is_that_of_a_real_manifest(estate: Estate) -> None:
+    documented = _documented(FIELDS)
+    first, second = _manifest(estate), _manifest(estate, compression="zstd")
+    assert sorted(_flat(first)) == sorted(documented)
+    for manifest in (first, second, _manifest(estate, encrypt=False, recipients=())):
+        wrong = {name: value for name, value in _flat(manifest).items() if type(value) not in documented[name]}
+        assert wrong == {}
+        jsonschema.validate(manifest, SCHEMA)
+    assert (first["previous"], second["previous"]) == (None, first["artifact"])
+
+
+def test_the_schema_knows_exactly_the_fields_of_the_table() -> None:
+    def fields(schema: Mapping[str, Any], prefix: str = "") -> set[str]:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        found = set()
+        for name, inner in schema.get("properties", {}).items():
+            found |= {prefix + name} | fields(inner, f"{prefix}{name}.")
+        return found
+
+    assert sorted(fields(SCHEMA)) == sorted(_documented(FIELDS))
+
+
+@pytest.mark.parametrize(
+    "change", [{"sequence": 0}, {"sha256": "ab"}, {"created_at": "2026-11-22"}, {"start": {}}, {"encryption": {}}]
+)
+def test_the_schema_refuses_what_is_no_manifest(estate_manifest: dict[str, Any], change: dict[str, Any]) -> None:
+    jsonschema.validate(estate_manifest, SCHEMA)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**estate_manifest, **change}, SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def estate_manifest() -> dict[str, Any]:
+    """What the manifest of a full looks like."""
+    time = "2026-11-22T23:15:07Z"
+    uuid = "11111111-1111-4111-8111-111111111111"
+    numbers = dict.fromkeys(("sequence", "size", "plain_size", "server_id", "longest_line"), 1)
+    words = dict.fromkeys(("version", "database", "schema_character_set", "schema_collation"), "x")
+    objects = dict.fromkeys(("tables", "views", "sequences", "triggers", "routines", "events"), 0)
+    return {
+        **numbers,
+        **words,
+        **dict.fromkeys(("base", "previous", "epoch_reason", "encryption")),
+        **{"schema": 1, "kind": "db_full", "format": "sql", "compression": "gzip", "engine": "mariadb"},
+        **{"artifact": NAME, "branch": BRANCH, "epoch": uuid, "run_id": uuid, "created_at": time},
+        **{"sha256": "0" * 64, "plain_sha256": "0" * 64, "tool_versions": {"dump": "x", "compressor": "x"}},
+        **{"objects": objects, "ddl_guard": "block_ddl", "start": {"time": time}, "end": {"time": time}},
+    }
+
+
+def test_names_sums_and_the_result_of_a_verification_are_as_documented(estate: Estate) -> None:
+    artifact = _manifest(estate)["artifact"]
+    suffixes = {
+        name.partition(" plus ")[2].strip(" `"): name
+        for _what, name in table(PAGE, "| file |")
+        if "'s name plus" in name
+    }
+    assert sorted(suffixes) == [".manifest.json", ".manifest.json.sig", ".verified.json"]
+    estate.verify(identity=estate.keys.identity)
+    assert estate.files() == {"SHA256SUMS", artifact, *(artifact + suffix for suffix in suffixes)}
+    result = json.loads((estate.local / f"{artifact}.verified.json").read_bytes())
+    documented = _documented(RESULT)
+    assert sorted(_flat(result)) == sorted(documented)
+    assert {name: value for name, value in _flat(result).items() if type(value) not in documented[name]} == {}
+    checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=estate.local, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout) == (0, f"{artifact}: OK\n")
+
+
+@pytest.mark.parametrize(("step", "left", "next_full"), STEPS)
+def test_a_crash_after_each_step_leaves_what_the_table_says(
+    tmp_path: Path, estate_manifest: dict[str, Any], step: int, left: list[str], next_full: str
+) -> None:
+    paths = os.pathsep.join(str(TOP / each) for each in ("collection", "runner/src"))
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path), str(step)],
+        input=json.dumps(estate_manifest).encode(),
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == 9
+    expected = {name.replace("A", NAME, 1) if name != ".A" else name for name in left}
+    assert {path.name for path in tmp_path.iterdir()} == expected
+    catalogue = _catalog.read_catalogue(str(tmp_path))
+    kept = next_full.startswith("keeps")
+    assert [entry.name for entry in catalogue.entries] == ([NAME] if kept else [])
+    assert (catalogue.problems, catalogue.unmanaged) == ({}, ())
+    assert _publish.sweep(str(tmp_path), kind="db_full") == ([] if kept else [NAME])
+    rest = {name for name in expected if not name.startswith(".")} if kept else set()
+    assert {path.name for path in tmp_path.iterdir()} == rest
