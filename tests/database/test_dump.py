@@ -209,16 +209,17 @@ def test_ddl_waits_until_the_dump_is_done(estate: Estate, fake_tools: FakeTools,
         altered.set()
 
     result: list[object] = []
-    dumper = threading.Thread(target=lambda: result.append(estate.dump()))
-    dumper.start()
-    while not reached.exists():
-        time.sleep(0.02)
-    migrator = threading.Thread(target=migrate)
-    migrator.start()
-    assert not altered.wait(0.7)
-    gate.touch()
-    dumper.join()
-    migrator.join()
+    threads = [threading.Thread(target=lambda: result.append(estate.dump())), threading.Thread(target=migrate)]
+    try:
+        threads[0].start()
+        while not reached.exists():
+            time.sleep(0.02)
+        threads[1].start()
+        assert not altered.wait(0.7)
+    finally:
+        gate.touch()
+        for thread in threads:
+            thread.join()
     assert altered.is_set()
     assert len(result) == 1
 

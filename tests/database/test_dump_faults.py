@@ -169,10 +169,12 @@ def test_a_second_dump_at_once_is_told_who_holds_the_lock(estate: Estate, fake_t
     first.start()
     while not reached.exists():
         time.sleep(0.02)
-    with pytest.raises(BackupError, match="7a0a8f8e-0000-4000-8000-000000000001") as caught:
-        estate.dump()
-    gate.touch()
-    first.join()
+    try:
+        with pytest.raises(BackupError, match="7a0a8f8e-0000-4000-8000-000000000001") as caught:
+            estate.dump()
+    finally:
+        gate.touch()
+        first.join()
     assert caught.value.reason == "lock_held"
     assert len(outcomes) == 1
 

@@ -256,3 +256,9 @@ def test_a_restored_server_starts_a_new_epoch(estate: Estate, artifact: Path) ->
     assert after is not None
     assert after.epoch != first
     assert after.document["epoch_reason"] == f"restored from {artifact.name}"
+
+
+@pytest.mark.parametrize("name", ["mysql", "SYS", "", "x" * 65])
+def test_the_servers_own_schemas_are_never_a_target(estate: Estate, artifact: Path, name: str) -> None:
+    with pytest.raises(BackupError, match="Failed to use the database"):
+        estate.restore(database=name, confirm="branch-001")

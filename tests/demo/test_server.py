@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -121,8 +122,11 @@ def test_dies_with_whoever_started_it(tmp_path: Path) -> None:
     deadline = time.monotonic() + 10
     while not gone(int(pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert gone(int(pid))
+    outlived = not gone(int(pid))
+    if outlived:
+        os.kill(int(pid), signal.SIGKILL)
     shutil.rmtree(socket_directory)
+    assert not outlived
 
 
 def _serve_as_nobody(directory: str) -> None:

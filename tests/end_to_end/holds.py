@@ -40,7 +40,7 @@ def hold():
 """
 _INVENTORY = """\
 hold()
-print("{}")
+print('{"_meta": {"hostvars": {}}}')
 """
 _BRANCH = f"""\
 hold()

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGTERM and SIGKILL of the wrapper and of ansible-playbook at five points: one right row, no orphan, a clean next run."""
+"""SIGTERM and SIGKILL at the points of a full, of whoever can be hit: one right row, no orphan, a clean next run."""
 
 from __future__ import annotations
 
@@ -12,76 +12,99 @@ import pytest
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Evidence
 
 from .branch import BRANCH, FULL
-from .holds import COMMITTED, POINTS, RECORDED, STARTING, Hold
+from .holds import COMMITTED, DUMPING, PLACED, POINTS, RECORDED, SIGNING, STARTING, Hold
 from .processes import below, children_of, wait_for
 
 if TYPE_CHECKING:
-    from .branch import Branch, Started
+    from .branch import Branch
 
-WRAPPER, BELOW_WRAPPER, ALONE = "wrapper", "ansible below the wrapper", "ansible alone"
+SIGTERM, SIGKILL = signal.SIGTERM, signal.SIGKILL
+# Everything at once is what systemd does when it stops a unit, and what a power cut does.
+WRAPPER, ANSIBLE, ANSIBLE_BELOW_WRAPPER, EVERYTHING = "wrapper", "ansible", "ansible-below-wrapper", "everything"
 GONE_WITHIN_S = 10.0
-EXIT_CODES = {
-    (WRAPPER, signal.SIGTERM): 143,
-    (WRAPPER, signal.SIGKILL): -9,
-    (BELOW_WRAPPER, signal.SIGTERM): 1,
-    (BELOW_WRAPPER, signal.SIGKILL): 1,
-    (ALONE, signal.SIGTERM): -15,
-    (ALONE, signal.SIGKILL): -9,
+POINTS_OF = {
+    WRAPPER: POINTS,
+    # Before its callback begins it has no witness: such a run shows as a missed one.
+    ANSIBLE: POINTS[POINTS.index(RECORDED) :],
+    ANSIBLE_BELOW_WRAPPER: (STARTING, DUMPING, PLACED),
+    EVERYTHING: (DUMPING, SIGNING, PLACED, COMMITTED),
 }
-CASES = [
-    (victim, number, point)
-    for point in POINTS
-    for number in (signal.SIGTERM, signal.SIGKILL)
-    for victim in (WRAPPER, BELOW_WRAPPER, ALONE)
-    # Before its callback begins, ansible-playbook alone has no witness: that run is a missed one.
-    if (victim, point) != (ALONE, STARTING)
-]
+EXIT_CODES = {
+    (WRAPPER, SIGTERM): 143,
+    (WRAPPER, SIGKILL): -9,
+    (ANSIBLE, SIGTERM): -15,
+    (ANSIBLE, SIGKILL): -9,
+    (ANSIBLE_BELOW_WRAPPER, SIGTERM): 1,
+    (ANSIBLE_BELOW_WRAPPER, SIGKILL): 1,
+    (EVERYTHING, SIGTERM): 143,
+    (EVERYTHING, SIGKILL): -9,
+}
+CASES = [(victim, number, point) for victim in POINTS_OF for number in (SIGTERM, SIGKILL) for point in POINTS_OF[victim]]
 
 
-def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -> Started:
-    """A full that is ended at the point; when this returns, nothing of it runs any more."""
+def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -> None:
+    """Start a full and end it at the point; when this returns, nothing of it runs any more."""
     hold = Hold(branch, point)
-    begin = branch.start_playbook if victim == ALONE else branch.start_run
+    begin = branch.start_playbook if victim == ANSIBLE else branch.start_run
     started = begin(FULL, *hold.arguments, environ=hold.environ)
     hold.wait()
-    (pid,) = children_of(started.pid) if victim == BELOW_WRAPPER else (started.pid,)
-    os.kill(pid, number)
+    if victim == EVERYTHING:
+        # The launcher last: what it started must not have the time to notice its end.
+        victims = sorted(below(branch.directory), reverse=True)
+    else:
+        victims = children_of(started.pid) if victim == ANSIBLE_BELOW_WRAPPER else [started.pid]
+    assert victims
+    for pid in victims:
+        os.kill(pid, number)
     if point in (STARTING, RECORDED):
         # What stands still here is ours, and no work of the run that somebody would have to end.
         hold.release()
     assert started.wait() == EXIT_CODES[victim, number], started.output
-    wait_for(lambda: not below(branch.directory), what="the end of all that the run had started", patience_s=GONE_WITHIN_S)
+    wait_for(
+        lambda: not below(branch.directory), what="the end of all that the run started", patience_s=GONE_WITHIN_S
+    )
     wait_for(lambda: not branch.connections(), what="the end of its connections", patience_s=1.0)
     hold.release()
-    return started
+
+
+def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evidence, str]:
+    """How sure the row is, and what it tells."""
+    if number is SIGKILL and (victim in (ANSIBLE, EVERYTHING) or (victim, point) == (WRAPPER, STARTING)):
+        return Evidence.INFERRED, "lost: the process of the run (pid "
+    if victim == ANSIBLE_BELOW_WRAPPER and (number is SIGKILL or point == STARTING):
+        return Evidence.OBSERVED, "Failed to finish run: ansible-playbook was killed. "
+    if point == STARTING:
+        return Evidence.OBSERVED, "Failed to finish run: interrupted by SIGTERM. "
+    task = "guard : " if point == RECORDED else "dump_database : Dump the database'"
+    return Evidence.OBSERVED, f"Ended by signal 15 (SIGTERM) during task 'larapee.backup.{task}"
 
 
 @pytest.mark.parametrize(
     ("victim", "number", "point"),
     [
-        pytest.param(*case, id=f"{case[0]}-{case[1].name}-{case[2]}", marks=pytest.mark.xdist_group(f"interrupt-{n % 2}"))
+        pytest.param(*case, id=f"{case[0]}-{case[1].name}-{case[2]}", marks=pytest.mark.xdist_group(f"cut-{n % 2}"))
         for n, case in enumerate(CASES)
     ],
 )
 def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, point: str) -> None:
-    started = interrupt(branch, victim, number, point)
+    interrupt(branch, victim, number, point)
+    left = branch.place()
+    if (victim, number) == (EVERYTHING, SIGKILL):
+        assert any(name.endswith(".intent") for name in left), "nothing was left for the next run to remove"
 
     code, reconciled = branch.command("journal", "reconcile")
     assert code == 0, reconciled.output
     row = branch.row()
-    print(row, started.output)
-    assert row.status == "failed"
-    assert row.branch == (None if point in (STARTING, RECORDED) else BRANCH)
-    assert row.error
+    evidence, words = expected_end(victim, number, point)
+    assert (row.status, row.evidence) == ("failed", evidence)
+    assert str(row.error).startswith(words)
+    early = point in (STARTING, RECORDED)
+    assert (row.branch, row.kind) == ((None, None) if early else (BRANCH, "full"))
     assert row.finished_at is not None
+    assert row.artifacts == []
     assert branch.journal() == []
-    assert (row.evidence is Evidence.INFERRED) == (number is signal.SIGKILL and victim == ALONE)
-    print(sorted(branch.place()))
 
-    if victim == ALONE:
-        code, next_run = branch.playbook(FULL)
-    else:
-        code, next_run = branch.run(FULL)
+    code, next_run = (branch.playbook if victim == ANSIBLE else branch.run)(FULL)
     assert code == 0, next_run.output
     newest, interrupted = branch.rows()
     assert (newest.status, newest.error) == ("success", None)
@@ -89,6 +112,7 @@ def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, p
     outcome = branch.verify()
     assert outcome.failures == []
     names = {entry.name for entry in outcome.verified}
+    # A manifest that was placed made the artifact exist, whatever became of the run.
     assert len(names) == (2 if point == COMMITTED else 1)
     assert branch.place() == {"SHA256SUMS"} | {
         name + suffix for name in names for suffix in ("", ".manifest.json", ".manifest.json.sig")

@@ -90,7 +90,7 @@ class Stage:
     @property
     def hold(self) -> str:
         """A task that says that it runs, and then sleeps as a dump would."""
-        argv = f'[/bin/sh, -c, "echo $$ > {self.marker}.new; mv {self.marker}.new {self.marker}; exec sleep 20"]'
+        argv = f'[/bin/sh, -c, "echo $$ > {self.marker}.new; mv {self.marker}.new {self.marker}; exec sleep 90"]'
         return f"\n- name: Hold\n  ansible.builtin.command:\n    argv: {argv}\n  changed_when: false\n"
 
     def playbook(self, tasks: str, *, kind: str = "full", hosts: str = "all", branch: str = BRANCH) -> Path:

@@ -34,8 +34,12 @@ def holding(stage: Stage, *, before: str = GUARD) -> Iterator[subprocess.Popen[s
     finally:
         process.kill()
         process.communicate()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker_of(stage), signal.SIGKILL)
+        end_worker(stage)
+
+
+def end_worker(stage: Stage) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(worker_of(stage), signal.SIGKILL)
 
 
 def worker_of(stage: Stage) -> int:
@@ -174,7 +178,10 @@ def test_killed_launcher_takes_the_run_along(stage: Stage) -> None:
     row = stage.row()
     assert str(row.error).startswith("Ended by signal 15 (SIGTERM)")
     assert row.launcher_ref == run_id
-    wait_for(lambda: not is_running(worker_of(stage)), what="the end of what the run had started")
+    try:
+        wait_for(lambda: not is_running(worker_of(stage)), what="the end of what the run had started")
+    finally:
+        end_worker(stage)
 
 
 def test_owner_lock_is_held_while_the_run_lives(stage: Stage) -> None:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ import pytest
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Evidence, Journal
 
 from .conftest import BRANCH, CLOSE, DUMP, GUARD, wait_for
-from .test_killed import worker_of
+from .test_killed import end_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +95,7 @@ def test_server_killed_during_the_run(stage: Stage, server: ThrowawayServer) -> 
     option_file = server.write_option_file(stage.directory / "runs.cnf", user="root", password="")
     url = f"mysql+pymysql://localhost/killed?read_default_file={option_file}"
     stage.environ["LARAPEE_BACKUP_RUNS_URL"] = url
-    with stage.start(stage.playbook(GUARD + stage.hold.replace("sleep 20", "sleep 1") + DUMP + CLOSE)) as process:
+    with stage.start(stage.playbook(GUARD + stage.hold.replace("sleep 90", "sleep 1") + DUMP + CLOSE)) as process:
         wait_for(stage.marker.exists, what="the task in the middle of the run")
         assert (stage.row().status, stage.row().branch) == ("pending", BRANCH)
         server.kill()
@@ -132,7 +130,7 @@ def test_journal_unwritable_refuses_what_is_no_backup(stage: Stage, kind: str) -
     assert code == 2
     assert "Failed to start the run: its start could not be written to the journal" in " ".join(output.split())
     assert not stage.marker.exists()
-    assert (stage.row().status, stage.row().kind) == ("failed", None)
+    assert (stage.row().status, stage.row().kind) == ("failed", kind)
 
 
 def test_recorded_nowhere_a_backup_works_and_fails_at_its_close(stage: Stage) -> None:
@@ -178,4 +176,4 @@ def test_killed_run_of_an_unwritable_journal_is_found_in_the_table(stage: Stage)
         assert stage.row().status == "failed"
     finally:
         process.kill()
-        os.kill(worker_of(stage), signal.SIGKILL)
+        end_worker(stage)

@@ -21,7 +21,7 @@ subprocess.run(["sh", "-c", sys.argv[1]], check=True)
 time.sleep(0.3)
 found = len(processes.descendants())
 began = time.monotonic()
-left = processes.end_descendants(grace_s=1.0)
+left = processes.end_descendants(grace_s=3.0)
 print(found, len(left), len(processes.descendants()), round(time.monotonic() - began, 1))
 """
 ADOPT = "assert processes.become_subreaper()"
@@ -45,14 +45,14 @@ def play(script: str, *, adopt: str = ADOPT) -> list[float]:
 def test_orphans_are_ended() -> None:
     found, left, after, seconds = play(SLEEPERS)
     assert (found, left, after) == (3, 0, 0)
-    assert seconds < 0.9
+    assert seconds < 2.5
 
 
 def test_what_does_not_listen_is_killed_after_the_grace() -> None:
     found, left, after, seconds = play(STUBBORN)
     assert found >= 1
     assert (left, after) == (0, 0)
-    assert 1.0 <= seconds < 3.0
+    assert 3.0 <= seconds < 6.0
 
 
 def test_without_adoption_they_would_be_out_of_reach() -> None:

@@ -84,7 +84,7 @@ def unrecordable(project: Project) -> Outcome:
 
 
 def timed_out(project: Project) -> Outcome:
-    return project.command("run", project.sleeping(), "--timeout", "6")
+    return project.command("run", project.sleeping(), "--timeout", "12")
 
 
 def signalled(number: signal.Signals, *, stubborn: bool = False) -> Callable[[Project], Outcome]:
@@ -276,7 +276,7 @@ def test_a_signal_ends_the_run_in_good_order_and_soon(name: str, outcome: Callab
 
 
 def test_a_timeout_is_called_one(outcome: Callable[[str], Outcome]) -> None:
-    assert "timed out after 6 s" in outcome("timed_out").stderr
+    assert "timed out after 12 s" in outcome("timed_out").stderr
 
 
 def test_what_a_task_left_on_purpose_outlives_an_orderly_run(outcome: Callable[[str], Outcome]) -> None:

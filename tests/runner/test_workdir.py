@@ -50,7 +50,9 @@ def test_rotation_keeps_the_newest_and_whatever_is_not_a_run(tmp_path: Path) -> 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (runner / str(uuid.uuid4())).symlink_to(elsewhere)
-    rotate(tmp_path, keep=3, busy=frozenset({names[5]}))
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / f"run-{names[5]}.wrapper.lock").touch()
+    rotate(tmp_path, keep=3)
     left = {path.name for path in runner.iterdir() if not path.is_symlink()}
     assert left == {*names[:3], names[5], "notes"}
     assert elsewhere.is_dir()

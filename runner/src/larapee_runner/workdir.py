@@ -28,8 +28,9 @@ def private_directory(state_path: Path, run_id: str) -> Path:
     return directory
 
 
-def rotate(state_path: Path, *, keep: int = KEPT, busy: frozenset[str] = frozenset()) -> None:
-    """Remove the oldest directories of ended runs."""
+def rotate(state_path: Path, *, keep: int = KEPT) -> None:
+    """Remove the oldest directories of ended runs; a run whose lock is there may still write to its own."""
+    busy = {path.name.removeprefix("run-").partition(".")[0] for path in (state_path / "locks").glob("run-*.lock")}
     try:
         found = [entry for entry in os.scandir(state_path / "runner") if _is_run(entry.name) and not entry.is_symlink()]
         found.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)

@@ -114,19 +114,21 @@ class CallbackModule(CallbackBase):
             unreachable=unreachable,
             reason=words.get("reason"),
             holder=words.get("holder"),
+            branch=self._plain_variable(result._host, "larapee_backup_branch"),
+            kind=self._plain_variable(result._host, "larapee_backup_kind"),
         )
-        self._run.on_failure(failure, inventory_branch=self._inventory_branch(result._host))
+        self._run.on_failure(failure)
 
-    def _inventory_branch(self, host: Any) -> str | None:
-        """The branch as the inventory says it, for a host that failed before the guard could; never a template."""
+    def _plain_variable(self, host: Any, name: str) -> str | None:
+        """What the inventory or the play says of a host, for one that fails before the guard; never a template."""
         if self._play is None:
             return None
-        branch = self._play.get_variable_manager().get_vars(play=self._play, host=host).get("larapee_backup_branch")
-        if not isinstance(branch, str):
+        value = self._play.get_variable_manager().get_vars(play=self._play, host=host).get(name)
+        if not isinstance(value, str):
             return None
-        if re.fullmatch(r"\{\{\s*inventory_hostname\s*\}\}", branch):
+        if re.fullmatch(r"\{\{\s*inventory_hostname\s*\}\}", value):
             return str(host.get_name())
-        return None if any(mark in branch for mark in _TEMPLATE_MARKS) else str(branch).strip() or None
+        return None if any(mark in value for mark in _TEMPLATE_MARKS) else str(value).strip() or None
 
 
 def _playbook_name(path: str) -> str:

@@ -34,7 +34,7 @@ from ._dump_stream import DumpStream
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
 from ._mysql._connection import Server, connect, identify, rows
-from ._mysql._option_file import read_option_file
+from ._mysql._option_file import read_option_file, refuse_system_schema
 from ._request import DumpRequest
 
 _KIND: t.Final = "db_full"
@@ -60,6 +60,7 @@ class DumpOutcome:
 def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutcome:
     """Take a full of one database; raises BackupError, and then nothing new exists at the place."""
     _check_request(request)
+    refuse_system_schema(request.database)
     options = read_option_file(request.option_file)
     with contextlib.ExitStack() as stack:
         if not check_mode:

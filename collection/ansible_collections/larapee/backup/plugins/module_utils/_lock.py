@@ -49,6 +49,8 @@ def hold(state_path: str, name: str, *, run_id: str, shared: bool = False) -> t.
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield
+        if not shared:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
@@ -57,7 +59,11 @@ def _held(path: str, name: str) -> BackupError:
     try:
         holder = _io.read_json(path)
         who = f"process {holder['pid']} of run {holder['run_id']} since {holder['since']}"
-    except (OSError, ValueError, KeyError):
+        # What a crashed holder left says nothing about who shares the lock now.
+        os.kill(holder["pid"], 0)
+    except PermissionError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError):
         holder, who = {}, "another run"
     return BackupError(
         f"Failed to take the lock {name}: {who} holds it. Nothing was done; run again when that run has ended.",

@@ -24,6 +24,12 @@ from . import _io, _names
 SCHEMA_VERSION: t.Final = 1
 KINDS: t.Final = ("db_full", "db_increment", "files_full", "files_increment", "config")
 
+# Required beside the attributes of Manifest; a restore relies on them after it has begun to change its target.
+_FIELDS: tuple[tuple[str, dict[str, type]], ...] = (
+    ("", {"format": str, "tool_versions": dict}),
+    ("db_", {"engine": str, "version": str, "database": str, "start": dict, "end": dict}),
+    ("db_full", {"schema_character_set": str, "schema_collation": str, "objects": dict}),
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -96,6 +102,7 @@ def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
     if not _names.is_branch_code(branch):
         raise ManifestError("the field branch is not a branch's code")
     _check_values(document)
+    _check_kind(document, kind)
     try:
         created_at = parse_time(_field(document, "created_at", str))
     except ValueError as exc:
@@ -130,6 +137,20 @@ def _check_values(document: t.Mapping[str, t.Any]) -> None:
     for field in ("size", "plain_size", "sequence"):
         if _field(document, field, int) < (1 if field == "sequence" else 0):
             raise ManifestError(f"the field {field} is out of range")
+
+
+def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
+    for start, fields in _FIELDS:
+        for field, of_type in fields.items():
+            if kind.startswith(start):
+                _field(document, field, of_type)
+    for field, of_type in (("encryption", dict), ("base", str), ("previous", str)):
+        if field not in document or document[field] is not None:
+            _field(document, field, of_type)
+    if kind == "db_full":
+        counts = list(document["objects"].values())
+        if not counts or not all(type(count) is int and count >= 0 for count in counts):
+            raise ManifestError("the field objects has no counts")
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

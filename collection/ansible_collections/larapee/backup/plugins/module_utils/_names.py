@@ -29,7 +29,8 @@ _FORMS: dict[str, tuple[str, dict[str, str]]] = {
 
 _NAME = re.compile(
     r"(?P<prefix>db|public-uploads|config)-(?P<minute>\d{8}-\d{4})(?:-(?P<second>\d{2}))?"
-    r"(?P<ending>\.sql\.gz|\.sql\.zst|\.binlog\.zst|\.incr\.tar\.zst|\.tar\.zst)(?P<age>\.age)?"
+    r"(?P<ending>\.sql\.gz|\.sql\.zst|\.binlog\.zst|\.incr\.tar\.zst|\.tar\.zst)(?P<age>\.age)?",
+    re.ASCII,
 )
 
 

@@ -64,6 +64,7 @@ class _Pump(threading.Thread):
         self._target = target
         self._on_error = on_error
         self.error: Exception | None = None
+        self.cut_short = False
 
     def run(self) -> None:
         try:
@@ -92,6 +93,7 @@ class _Pump(threading.Thread):
                     block = block[os.write(self._target, block) :]
             except BrokenPipeError:
                 # The next stage has gone; its exit status says why. Closing our ends stops the stages before.
+                self.cut_short = True
                 return
 
 
@@ -132,7 +134,7 @@ class _Run:
         return ends
 
     def _start(self, command: Command, writer: int | None) -> None:
-        stderr = self._files.enter_context(tempfile.TemporaryFile())
+        stderr = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - just entered
         process = _process.start(
             command.argv,
             stdin=subprocess.DEVNULL if self._reader is None else self._reader,
@@ -162,6 +164,8 @@ class _Run:
         for pump in self._pumps:
             if pump.error is not None:
                 raise pump.error
+        if any(pump.cut_short for pump in self._pumps) and not first_failure(results):
+            raise BrokenPipeError(errno.EPIPE, "a stage ended well without reading everything")
         return results
 
     def kill(self) -> None:

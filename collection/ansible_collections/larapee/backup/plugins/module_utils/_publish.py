@@ -6,7 +6,8 @@
 
 An intent file ``.<artifact>.intent`` is made first and removed last, and is held with flock by the process at work. It
 is what tells the leftovers of a crash (removed by the next run) from files that are not ours (never touched, such as
-the dumps of an older cron line, which bear the same names).
+the dumps of an older cron line, which bear the same names). Until the manifest is there, each file keeps its temporary
+name as a second link: that tells ours from a foreign file that took the name meanwhile.
 
 Private to larapee.backup: may change without notice.
 """
@@ -22,6 +23,9 @@ from . import _io, _names
 from ._errors import BackupError
 
 _INTENT = ".intent"
+_PART = ".part"
+# In the order in which they are placed; the manifest commits.
+_SUFFIXES = ("", _names.SIGNATURE_SUFFIX, _names.MANIFEST_SUFFIX)
 
 
 class Reservation:
@@ -31,8 +35,7 @@ class Reservation:
         self.directory = directory
         self.name = name
         self._descriptor = descriptor
-        self._intent = _hidden(directory, name, _INTENT)
-        self.part_path = _hidden(directory, name, ".part")
+        self.part_path = _hidden(directory, name, _PART)
         self.published = False
 
     def __enter__(self) -> Reservation:
@@ -52,31 +55,28 @@ class Reservation:
         final = os.path.join(self.directory, self.name)
         try:
             _sync(self.part_path)
-            os.link(self.part_path, final)
-            os.unlink(self.part_path)
-            _io.fsync_directory(self.directory)
-            self._place(_names.SIGNATURE_SUFFIX, signature)
-            self._place(_names.MANIFEST_SUFFIX, manifest)
+            self._write(_names.SIGNATURE_SUFFIX, signature)
+            self._write(_names.MANIFEST_SUFFIX, manifest)
+            for suffix in _SUFFIXES:
+                # link fails where rename would overwrite
+                os.link(_hidden(self.directory, self.name, suffix + _PART), final + suffix)
+                _io.fsync_directory(self.directory)
         except OSError as exc:
             raise BackupError(
                 f"Failed to publish {final}: {exc.strerror}. Check the directory's free space and permissions.",
                 reason="publish_failed",
             ) from exc
         self.published = True
-        os.unlink(self._intent)
+        _remove_unfinished(self.directory, self.name)
         _io.fsync_directory(self.directory)
 
-    def _place(self, suffix: str, content: bytes) -> None:
-        temporary = _hidden(self.directory, self.name, suffix + ".part")
+    def _write(self, suffix: str, content: bytes) -> None:
+        temporary = _hidden(self.directory, self.name, suffix + _PART)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
-        # link fails where rename would overwrite
-        os.link(temporary, os.path.join(self.directory, self.name + suffix))
-        os.unlink(temporary)
-        _io.fsync_directory(self.directory)
 
 
 def reserve(
@@ -148,17 +148,29 @@ def _in_use(intent: str) -> bool:
 
 
 def _remove_unfinished(directory: str, name: str) -> bool:
-    complete = os.path.exists(os.path.join(directory, name + _names.MANIFEST_SUFFIX))
-    leftovers = [
-        _hidden(directory, name, suffix)
-        for suffix in (".part", _names.SIGNATURE_SUFFIX + ".part", _names.MANIFEST_SUFFIX + ".part")
-    ]
-    if not complete:
-        leftovers += [os.path.join(directory, name + suffix) for suffix in ("", _names.SIGNATURE_SUFFIX)]
-    for path in [*leftovers, _hidden(directory, name, _INTENT)]:
+    """Remove the intent and what it covers, but for a complete artifact; False when there is one."""
+    parts = {suffix: _hidden(directory, name, suffix + _PART) for suffix in _SUFFIXES}
+    manifest = os.path.join(directory, name + _names.MANIFEST_SUFFIX)
+    # The manifest's temporary name goes last: without it, a manifest that is there was ours.
+    complete = os.path.exists(manifest) and (
+        not os.path.exists(parts[_names.MANIFEST_SUFFIX]) or _is_ours(manifest, parts[_names.MANIFEST_SUFFIX])
+    )
+    for suffix, part in parts.items():
+        final = os.path.join(directory, name + suffix)
+        if not complete and _is_ours(final, part):
+            os.unlink(final)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(part)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_hidden(directory, name, _INTENT))
     return not complete
+
+
+def _is_ours(final: str, part: str) -> bool:
+    try:
+        return os.path.samestat(os.lstat(final), os.lstat(part))
+    except FileNotFoundError:
+        return False
 
 
 def _hidden(directory: str, name: str, suffix: str) -> str:

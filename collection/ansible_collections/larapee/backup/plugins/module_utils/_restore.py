@@ -23,7 +23,7 @@ from ._errors import BackupError
 from ._mysql import _grants, _inspect, _marker
 from ._mysql._connection import Server, connect, identify, quote_identifier, rows
 from ._mysql._dump_client import check_trailer
-from ._mysql._option_file import describe_server, read_option_file
+from ._mysql._option_file import describe_server, read_option_file, refuse_system_schema
 from ._mysql._scan import DumpScanner, difference
 from ._pipeline import Command
 
@@ -67,6 +67,7 @@ def restore_database(request: RestoreRequest, *, check_mode: bool = False) -> Re
             "Copy the artifact, its manifest and signature to the target and name that directory.",
             reason="bad_source",
         )
+    refuse_system_schema(request.database)
     options = read_option_file(request.option_file)
     with contextlib.ExitStack() as stack:
         if not check_mode:
@@ -180,9 +181,9 @@ def _check_target(
             f"Failed to restore into {where}: the account lacks {', '.join(missing)}. Grant it to the restorer.",
             reason="missing_privilege",
         )
-    objects = document["objects"]
+    needs_trust = any(document["objects"].get(kind) for kind in ("triggers", "routines"))
     trusted = target.trusts_routine_creators or _grants.may_create_logged_routines(target.grants)
-    if server.log_bin and not trusted and (objects["triggers"] or objects["routines"]):
+    if server.log_bin and not trusted and needs_trust:
         raise BackupError(
             f"Failed to restore into {where}: with the binary log on, the account may not create triggers and "
             "functions. Set log_bin_trust_function_creators=1 on the server (harmless with binlog_format=ROW) or grant "

@@ -17,7 +17,7 @@ import socket
 import typing as t
 
 from . import _catalog, _clock, _intact, _io, _lock, _manifest, _names, _open, _sequence
-from ._catalog import Catalogue, Entry
+from ._catalog import Entry
 from ._errors import BackupError
 
 OK: t.Final = "OK"
@@ -78,9 +78,15 @@ def verify_place(request: VerifyRequest, *, check_mode: bool = False) -> VerifyO
 
 
 def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
+    # Before the catalogue: a backup that ends in between must not look like one that is missing.
+    given = {
+        kind: _sequence.last_given(request.state_path, branch=request.branch, kind=kind) for kind in _manifest.KINDS
+    }
     catalogue = _catalog.read_catalogue(request.directory)
     checks = [Check(name, "intact", FAILED, why) for name, why in sorted(catalogue.problems.items())]
-    checks += _check_sequences(catalogue, request)
+    for kind in _manifest.KINDS:
+        numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
+        checks += _check_sequence(kind, numbers, last_given=given[kind])
     verified = []
     for entry in catalogue.entries:
         results = [_check_intact(entry, request)]
@@ -134,23 +140,15 @@ def _earlier_proof(entry: Entry) -> Check:
     return Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it")
 
 
-def _check_sequences(catalogue: Catalogue, request: VerifyRequest) -> list[Check]:
+def _check_sequence(kind: str, numbers: t.Sequence[int], *, last_given: int) -> list[Check]:
     """A number that is missing or there twice: a manifest was removed, or an older state was put back."""
-    checks = []
-    kinds = sorted({entry.manifest.kind for entry in catalogue.entries} | set(_manifest.KINDS))
-    for kind in kinds:
-        numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
-        highest = max(numbers, default=0)
-        given = _sequence.last_given(request.state_path, branch=request.branch, kind=kind)
-        expected = range(min(numbers, default=max(given, 1)), max(highest, given) + 1)
-        for number in expected:
-            if number not in numbers:
-                why = f"number {number} of kind {kind} is missing: its manifest was removed"
-                checks.append(Check(f"{kind} {number}", "intact", FAILED, why))
-        for number in sorted({each for each in numbers if numbers.count(each) > 1}):
-            why = f"number {number} of kind {kind} is there more than once"
-            checks.append(Check(f"{kind} {number}", "intact", FAILED, why))
-    return checks
+    expected = range(min(numbers, default=max(last_given, 1)), max([last_given, *numbers]) + 1)
+    wrong = {number: "is missing: its manifest was removed" for number in expected if number not in numbers}
+    wrong.update({number: "is there more than once" for number in numbers if numbers.count(number) > 1})
+    return [
+        Check(f"{kind} {number}", "intact", FAILED, f"number {number} of kind {kind} {why}")
+        for number, why in sorted(wrong.items())
+    ]
 
 
 def _earlier_levels(entry: Entry) -> dict[str, t.Any]:

@@ -20,6 +20,7 @@ from .._errors import BackupError
 from ._connection import Server, connect, first_line, rows
 
 _LOCK_WAIT_SECONDS = 30
+_IDLE_SECONDS = 24 * 3600
 # Access denied; command denied; lock wait timeout; unknown command or syntax error on an older server.
 _UNAVAILABLE = {1227, 1142, 1045, 1205, 1064, 1295}
 
@@ -61,7 +62,10 @@ def hold_ddl_off(options: t.Mapping[str, str], server: Server) -> t.Iterator[Ddl
     with connect(options) as connection:
         mode, why = BLOCKED, ""
         try:
-            rows(connection, "SET SESSION lock_wait_timeout = %s", [_LOCK_WAIT_SECONDS])
+            # wait_timeout: a shop that ends idle connections early must not end this one in the middle of a long dump.
+            rows(
+                connection, "SET SESSION lock_wait_timeout = %s, wait_timeout = %s", [_LOCK_WAIT_SECONDS, _IDLE_SECONDS]
+            )
             for statement in statements:
                 rows(connection, statement)
         except pymysql.MySQLError as exc:

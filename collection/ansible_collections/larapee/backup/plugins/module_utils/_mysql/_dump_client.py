@@ -37,10 +37,14 @@ _ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _CLIENTS = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
 
-# Lines on standard error that do not fail a dump: (engine, first client release, pattern). The set of GTIDs is written as
-# a comment (COMMENTED), which is what the warning is about.
+# Lines on standard error that do not fail a dump: (engine, first client release, pattern). The set of GTIDs is written
+# as a comment (COMMENTED), which is what the warning is about.
 _HARMLESS: tuple[tuple[str, tuple[int, int, int], re.Pattern[str]], ...] = (
-    ("mysql", (8, 0, 0), re.compile(r"Warning: A partial dump from a server that has GTIDs will by default include .*")),
+    (
+        "mysql",
+        (8, 0, 0),
+        re.compile(r"Warning: A partial dump from a server that has GTIDs will by default include .*"),
+    ),
 )
 
 _LOG_POSITION = re.compile(
@@ -87,7 +91,7 @@ def find_client(server: Server) -> DumpClient:
 
 
 def _extra_arguments(path: str, engine: str) -> tuple[str, ...]:
-    """Newer clients of MySQL ask for column masking policies, a component that the account may not read (seen on 9.7)."""
+    """Newer clients of MySQL ask for column masking policies, which the account may not read (seen on 9.7)."""
     if engine == "mysql" and b"--masking-policies" in _process.run([path, "--no-defaults", "--help"]).stdout:
         return ("--skip-masking-policies",)
     return ()

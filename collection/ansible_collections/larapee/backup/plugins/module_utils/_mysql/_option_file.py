@@ -95,6 +95,14 @@ def _value(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), text)
 
 
+def refuse_system_schema(name: str) -> None:
+    """Raise BackupError for a name that is the server's own, or that no database can have."""
+    if name.lower() in ("mysql", "information_schema", "performance_schema", "sys"):
+        raise BackupError(f"Failed to use the database {name}: it is the server's own.", reason="system_schema")
+    if not name or len(name) > 64 or "\0" in name:
+        raise BackupError(f"Failed to use the database {name!r}: no database has such a name.", reason="bad_name")
+
+
 def describe_server(options: t.Mapping[str, str]) -> str:
     """Where the options lead, for messages."""
     if options.get("socket") and options.get("host", "localhost") == "localhost":
@@ -102,4 +110,4 @@ def describe_server(options: t.Mapping[str, str]) -> str:
     return f"{options.get('host', 'localhost')}:{options.get('port', '3306')}"
 
 
-__all__ = ("describe_server", "parse_option_file", "read_option_file")
+__all__ = ("describe_server", "parse_option_file", "read_option_file", "refuse_system_schema")

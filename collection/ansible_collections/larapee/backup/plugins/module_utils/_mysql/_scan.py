@@ -82,15 +82,14 @@ class DumpScanner:
             self._in_body = line.split(b"\n", 1)[0].split()[1:] != [b";"]
             self._after_delimiter = self._in_body
             return
-        if self._in_body:
-            if self._after_delimiter:
-                self._count_body(line)
-            self._after_delimiter = False
-            return
-        if line.startswith(b"ALTER DATABASE "):
+        if line.startswith(b"ALTER DATABASE ") and (self._after_delimiter or not self._in_body):
+            # Written before an object that was made under another collation of the schema.
             self._check_database(line)
-            return
-        self._count(line)
+        elif not self._in_body:
+            self._count(line)
+        elif self._after_delimiter:
+            self._count_body(line)
+            self._after_delimiter = False
 
     def _count_body(self, line: bytes) -> None:
         if _ROUTINE.match(line):

@@ -45,7 +45,6 @@ class PlaybookRun:
         self._lock: OwnerLock | None = None
         self._reports: dict[str, BranchReport] = {}
         self._failures: dict[str, Failure] = {}
-        self._inventory_branches: dict[str, str] = {}
         self._task = ""
         self._changed = False
         self._table_answers = False
@@ -104,10 +103,8 @@ class PlaybookRun:
                 self._reports.setdefault(branch, BranchReport()).take(host, report)
                 self._changed = True
 
-    def on_failure(self, failure: Failure, *, inventory_branch: str | None) -> None:
+    def on_failure(self, failure: Failure) -> None:
         self._failures[failure.host] = failure
-        if inventory_branch is not None:
-            self._inventory_branches[failure.host] = inventory_branch
 
     def finish(self, *, processed: Iterable[str], failed: Iterable[str]) -> None:
         self._end(Ending(processed=frozenset(processed), failed=frozenset(failed)))
@@ -118,18 +115,24 @@ class PlaybookRun:
         if self._recorder is None:
             return row
         try:
-            if given is not None and any(old.evidence is Evidence.OBSERVED for old in self._recorder.rows(given)):
-                raise RunOwnedError(f"Failed to record run {given}: a run of this id has ended already. Unset the id.")
-            self._lock = self._recorder.hold(row.run_id)
+            self._take(self._recorder, row.run_id, given=given is not None)
         except RunOwnedError as error:
             row = self._first_row(None)
             self._warn(f"{error} This run is recorded as {row.run_id}.")
-            self._lock = self._recorder.hold(row.run_id)
-        except JournalError as error:
-            self._warn(str(error))
+            self._take(self._recorder, row.run_id, given=False)
         if self._lock is not None:
             self._environ["LARAPEE_BACKUP_OWNER_LOCK"] = str(self._lock.path)
         return row
+
+    def _take(self, recorder: Recorder, run_id: str, *, given: bool) -> None:
+        if given and any(row.evidence is Evidence.OBSERVED for row in recorder.rows(run_id)):
+            raise RunOwnedError(f"Failed to record run {run_id}: a run of this id has ended already. Unset the id.")
+        try:
+            self._lock = recorder.hold(run_id)
+        except RunOwnedError:
+            raise
+        except JournalError as error:
+            self._warn(str(error))
 
     def _given_id(self) -> str | None:
         given = self._environ.get("LARAPEE_BACKUP_RUN_ID")
@@ -186,7 +189,6 @@ class PlaybookRun:
             self._pending,
             self._reports,
             failures=self._failures,
-            inventory_branches=self._inventory_branches,
             ending=ending,
         )
         with self._signals.deferred():

@@ -26,6 +26,9 @@ class Failure:
     unreachable: bool = False
     reason: str | None = None
     holder: str | None = None
+    # As the host's variables say it: all that is known of a host that failed before the guard spoke for it.
+    branch: str | None = None
+    kind: str | None = None
 
     def line(self) -> str:
         if self.unreachable:
@@ -80,7 +83,6 @@ def judge(
     reports: Mapping[str, BranchReport],
     *,
     failures: Mapping[str, Failure],
-    inventory_branches: Mapping[str, str],
     ending: Ending,
 ) -> list[RunRecord]:
     """The terminal rows of a run: one for each branch, or one without a branch where none is known."""
@@ -88,9 +90,10 @@ def judge(
     spoken = {host for report in reports.values() for host in report.hosts}
     strangers = set()
     for host in sorted({*ending.failed, *failures} - spoken):
-        branch = inventory_branches.get(host)
-        if branch is not None:
-            branches.setdefault(branch, BranchReport()).hosts.add(host)
+        failure = failures.get(host)
+        if failure is not None and failure.branch is not None:
+            kind = failure.kind if failure.kind in KINDS else None
+            branches.setdefault(failure.branch, BranchReport(kind=kind)).hosts.add(host)
         elif host in ending.failed:
             strangers.add(host)
     foreign = [_failure_of(host, failures).line() for host in sorted(strangers)[:_HOSTS_NAMED]]

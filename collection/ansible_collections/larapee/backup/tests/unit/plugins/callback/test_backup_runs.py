@@ -28,8 +28,8 @@ class FakeRun:
     def on_stats_data(self, host: str, data: dict[str, Any]) -> None:
         self.told.append(("data", host, data))
 
-    def on_failure(self, failure: Failure, *, inventory_branch: str | None) -> None:
-        self.told.append((failure, inventory_branch))
+    def on_failure(self, failure: Failure) -> None:
+        self.told.append(failure)
 
     def finish(self, *, processed: Any, failed: Any) -> None:
         self.told.append(("finish", sorted(processed), sorted(failed)))
@@ -97,7 +97,7 @@ def test_failure_keeps_the_first_line_and_the_slugs(callback: Any) -> None:
         result({"msg": "Failed to lock.\nmore", "reason": "lock_held", "holder": "pid 17", "stdout": "S3cret"})
     )
     expected = Failure(host="shop", task="Dump", message="Failed to lock.", reason="lock_held", holder="pid 17")
-    assert told(callback)[-1] == (expected, None)
+    assert told(callback)[-1] == expected
 
 
 def test_ignored_failures_are_none(callback: Any) -> None:
@@ -110,12 +110,12 @@ def test_item_of_a_loop_gives_the_message(callback: Any) -> None:
     callback.v2_runner_item_on_failed(result({"msg": "Failed to copy a."}))
     callback.v2_runner_item_on_failed(result({"msg": "Failed to copy b."}))
     callback.v2_runner_on_failed(result({"msg": "One or more items failed"}))
-    assert told(callback)[-1][0].message == "Failed to copy a."
+    assert told(callback)[-1].message == "Failed to copy a."
 
 
 def test_hidden_message_stays_hidden(callback: Any) -> None:
     callback.v2_runner_on_failed(result({"censored": "hidden", "msg": "S3cret"}))
-    assert "S3cret" not in told(callback)[-1][0].message
+    assert "S3cret" not in told(callback)[-1].message
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_hidden_message_stays_hidden(callback: Any) -> None:
 def test_branch_of_the_inventory(callback: Any, value: Any, branch: str | None) -> None:
     callback.v2_playbook_on_play_start(play({"larapee_backup_branch": value}))
     callback.v2_runner_on_unreachable(result({"msg": "Away."}))
-    assert told(callback)[-1][1] == branch
+    assert told(callback)[-1].branch == branch
 
 
 def test_end(callback: Any) -> None:

@@ -26,7 +26,6 @@ def verdict(
     reports: dict[str, BranchReport],
     *,
     failures: tuple[Failure, ...] = (),
-    inventory: dict[str, str] | None = None,
     ending: Ending | None = None,
     **changes: Any,
 ) -> dict[str | None, RunRecord]:
@@ -34,7 +33,6 @@ def verdict(
         make_record(**changes),
         reports,
         failures={failure.host: failure for failure in failures},
-        inventory_branches=inventory or {},
         ending=ending or Ending(processed=frozenset(["shop"])),
     )
     assert len({row.id for row in rows}) == len(rows)
@@ -125,11 +123,11 @@ def test_host_stopped_by_another_names_it() -> None:
 def test_branch_of_the_inventory_for_a_host_that_never_spoke() -> None:
     rows = verdict(
         {"branch-001": report(GOOD)},
-        failures=(failure("shop-2", unreachable=True),),
-        inventory={"shop-2": "branch-002"},
+        failures=(failure("shop-2", unreachable=True, branch="branch-002", kind="full"),),
         ending=failing("shop-2"),
     )
     assert rows["branch-001"].status == "success"
+    assert rows["branch-002"].kind == "full"
     assert str(rows["branch-002"].error).startswith("Unreachable: shop-2 did not answer")
 
 
