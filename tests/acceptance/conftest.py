@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.mysql_server import MysqlServer
+from tests.acceptance.mysql_shop import Keys, Shop, make_keys
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from tests.acceptance.mysql_server import MysqlServer
-    from tests.acceptance.mysql_shop import Keys, Shop
 
 GTID = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
 
 
 @pytest.fixture(scope="session")
 def make_server(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MysqlServer]:
-    from tests.acceptance.mysql_server import MysqlServer
-
     template = MysqlServer.make_template(tmp_path_factory.mktemp("template"))
 
     def make(*arguments: str) -> MysqlServer:
@@ -44,15 +42,11 @@ def target(make_server: Callable[..., MysqlServer]) -> Iterator[MysqlServer]:
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    from tests.acceptance.mysql_shop import make_keys
-
     return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture
 def shop(source: MysqlServer, target: MysqlServer, keys: Keys, tmp_path: Path) -> Shop:
-    from tests.acceptance.mysql_shop import Shop
-
     return Shop(source=source, target=target, keys=keys, root=tmp_path)
 
 

@@ -160,12 +160,14 @@ class Shop:
         self.root = root
         self.local = root / "local"
         for server in {source, target}:
-            server.sql(f"DROP DATABASE IF EXISTS {DATABASE}; DROP USER IF EXISTS {OPERATOR}; DROP USER IF EXISTS {RESTORER}")
+            server.sql(f"DROP DATABASE IF EXISTS {DATABASE}; DROP USER IF EXISTS {OPERATOR}, {RESTORER}")
         source.sql(SCHEMA)
         _create(source, OPERATOR, OPERATOR_PASSWORD, OPERATOR_GRANTS, OPERATOR_GLOBAL_GRANTS)
         _create(target, RESTORER, RESTORER_PASSWORD, RESTORER_GRANTS, RESTORER_GLOBAL_GRANTS)
-        self.operator_file = source.option_file(root / "operator.cnf", user="larapee-backup", password=OPERATOR_PASSWORD)
-        self.restorer_file = target.option_file(root / "restorer.cnf", user="larapee-restore", password=RESTORER_PASSWORD)
+        self.operator_file = root / "operator.cnf"
+        source.option_file(self.operator_file, user="larapee-backup", password=OPERATOR_PASSWORD)
+        self.restorer_file = root / "restorer.cnf"
+        target.option_file(self.restorer_file, user="larapee-restore", password=RESTORER_PASSWORD)
 
     def dump(self, **changes: Any) -> DumpOutcome:
         request = DumpRequest(

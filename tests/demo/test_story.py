@@ -72,7 +72,8 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
         r"(\d+) receipts sold after the full are lost:\n +from (B01-\d{8}-\d+) .*\n +to +(\S+)", done.stdout
     )
     assert lost is not None
-    assert int(lost[1]) == int(lost[3][13:]) - int(lost[2][13:]) + 1 >= 60
+    assert int(lost[1]) >= 60
+    assert lost[2] < lost[3]
     assert [(row["kind"], row["status"], row["branch"]) for row in runs(directory, environment)] == [
         ("restore", "success", "branch-001"),
         ("verify", "success", "branch-001"),
@@ -156,4 +157,5 @@ def test_ended_in_the_middle_of_the_full(
     assert left == []
     assert ("FAILED" in output) == (number != signal.SIGKILL)
     assert (directory / "shop-server" / "data").is_dir()
-    assert [row["status"] for row in runs(directory, environment)] == ["failed"]
+    # The run was asked to end, also where nobody was left to ask: it did not only lose its server.
+    assert [(row["status"], "SIGTERM" in row["error"]) for row in runs(directory, environment)] == [("failed", True)]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from ansible_collections.larapee.backup.plugins.module_utils._verify import VerifyOutcome, VerifyRequest, verify_place
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import RunRecord, load_settings, open_store
 
@@ -207,6 +208,14 @@ class Branch:
         if not self.local.exists():
             return set()
         return {path.name for path in self.local.iterdir() if not path.name.endswith(".verified.json")}
+
+    def receipts(self, database: str) -> list[tuple[Any, ...]]:
+        """What a shop would ask for first after a restore."""
+        with self.server.connect(database=database) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT COUNT(*), MAX(number), MD5(GROUP_CONCAT(MD5(CONCAT(note, image)) ORDER BY id)) FROM receipts"
+            )
+            return list(cursor.fetchall())
 
     def connections(self) -> list[tuple[Any, ...]]:
         """What the operator's account has open at the server: a dump client that lives shows here too."""

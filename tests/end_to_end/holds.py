@@ -105,10 +105,12 @@ class Hold:
         wait_for(self._reached.exists, what="the point at which the run stands still")
 
     def release(self) -> None:
-        """Let it go on, and let later runs pass."""
         self._go.touch()
+
+    def remove(self) -> None:
+        """Later runs find the real programs again."""
         for program in self._programs:
-            program.unlink(missing_ok=True)
+            program.unlink()
 
     def _program(self, name: str, text: str) -> Path:
         path = self._directory / name

@@ -31,7 +31,7 @@ def everything() -> list[int]:
 
 
 def below(directory: Path) -> dict[int, str]:
-    """The processes that a run of this directory started: its path is in the environment of each, or in its arguments."""
+    """The processes that runs of this directory started: its path is in the environment or the arguments of each."""
     found = {}
     for pid in everything():
         text = seen(pid)

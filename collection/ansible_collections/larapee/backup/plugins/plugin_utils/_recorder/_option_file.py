@@ -67,6 +67,8 @@ def _parse(path: Path, text: str) -> dict[str, str]:
         if name not in _USED | _HARMLESS:
             raise _refusal(path, number, f"option {name!r} is not known here", "Remove it")
         options[name] = _unquote(path, number, value.strip()) if equals else "1"
+        if name == "port" and not options[name].isdecimal():
+            raise _refusal(path, number, "the port is no number", "Correct it")
     if options.get("ssl-verify-server-cert", "1").lower() in _OFF or options.get("ssl-mode", "").lower() in _OFF:
         raise StoreError(
             f"Failed to use the option file {path}: it switches the check of the server off. "

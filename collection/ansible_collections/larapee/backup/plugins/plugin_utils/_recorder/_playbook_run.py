@@ -35,9 +35,9 @@ class PlaybookRun:
         playbook: str,
         check_mode: bool,
         warn: Callable[[str], None],
-        environ: MutableMapping[str, str] = os.environ,
+        environ: MutableMapping[str, str] | None = None,
     ) -> None:
-        self._environ = environ
+        self._environ = os.environ if environ is None else environ
         self._warn = warn
         self._playbook = playbook
         self._check_mode = check_mode

@@ -26,8 +26,9 @@ class Settings:
     config_path: Path
 
 
-def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the configuration file; the environment goes before it, the defaults come after it."""
+    environ = os.environ if environ is None else environ
     named = environ.get("LARAPEE_BACKUP_CONFIG")
     config_path = Path(named or DEFAULT_CONFIG_PATH)
     config = _read_config(config_path, required=bool(named))

@@ -58,12 +58,7 @@ def open_store(url: str, *, connect_timeout: int = 3, read_timeout: int = 5, wri
             raise StoreError(f"Failed to use the runs URL: the path is not absolute. Write {_FORMS}.")
         return SqliteStore(path[1:], timeout=read_timeout)
     if parts.scheme in ("mysql+pymysql", "mariadb+pymysql"):
-        try:
-            from ._store_mysql import MysqlStore, MysqlTarget
-        except ImportError as error:
-            raise StoreError(
-                "Failed to open the runs table: PyMySQL is not installed for this Python. Install python3-pymysql."
-            ) from error
+        from ._store_mysql import MysqlStore, MysqlTarget
 
         unknown = set(options) - {"read_default_file", "allow_plaintext"}
         database = unquote(parts.path.lstrip("/"))

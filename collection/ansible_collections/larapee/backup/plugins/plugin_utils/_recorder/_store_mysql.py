@@ -13,8 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pymysql
-from pymysql.constants import CLIENT, ER
+try:
+    import pymysql
+    from pymysql.constants import CLIENT, ER
+except ImportError:
+    _HAS_PYMYSQL = False
+else:
+    _HAS_PYMYSQL = True
 
 from ._errors import StoreError
 from ._option_file import read_option_file
@@ -24,11 +29,10 @@ from ._store_sql import COLUMNS, TABLE, SqlStore
 if TYPE_CHECKING:
     _Connection = pymysql.connections.Connection[Any]
 else:
-    _Connection = pymysql.connections.Connection
+    _Connection = pymysql.connections.Connection if _HAS_PYMYSQL else object
 
 _DEFAULT_PORT = 3306
 _ATTEMPTS = 3
-_AGAIN = (ER.LOCK_DEADLOCK,)
 _SCHEMA = f"""CREATE TABLE IF NOT EXISTS `{TABLE}` (
     `id` CHAR(36) NOT NULL,
     `run_id` CHAR(36) NOT NULL,
@@ -106,6 +110,10 @@ class MysqlStore(SqlStore):
     upsert_sql = _upsert_sql()
 
     def __init__(self, target: MysqlTarget, *, connect_timeout: int, read_timeout: int, write_timeout: int) -> None:
+        if not _HAS_PYMYSQL:
+            raise StoreError(
+                "Failed to open the runs table: PyMySQL is not installed for this Python. Install python3-pymysql."
+            )
         options = read_option_file(Path(target.option_file))
         host = target.host or options.get("host") or "localhost"
         socket_path = options.get("socket") if host == "localhost" else None
@@ -163,7 +171,11 @@ class MysqlStore(SqlStore):
                 return
             except StoreError as error:
                 cause = error.__cause__
-                if attempt == _ATTEMPTS or not isinstance(cause, pymysql.MySQLError) or cause.args[:1][0] not in _AGAIN:
+                if (
+                    attempt == _ATTEMPTS
+                    or not isinstance(cause, pymysql.MySQLError)
+                    or cause.args[:1] != (ER.LOCK_DEADLOCK,)
+                ):
                     raise
 
     def _execute(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -51,6 +51,7 @@ def test_other_groups_and_harmless_options_change_nothing(tmp_path: Path) -> Non
         ("[client]\npassword=S3cret#rest\n", "in line 2 an unquoted value holds #"),
         ("[client]\npassword='S3cret\n", "in line 2 a quote is not closed"),
         ("[client]\npasword=S3cret\n", "option 'pasword' is not known here"),
+        ("[client]\nport=S3cret\n", "the port is no number"),
         ("!include /etc/mysql/S3cret.cnf\n", "it includes other files"),
         ("[client]\nssl-verify-server-cert=0\npassword=S3cret\n", "switches the check of the server off"),
         ("[client]\nssl-mode=DISABLED\npassword=S3cret\n", "switches the check of the server off"),

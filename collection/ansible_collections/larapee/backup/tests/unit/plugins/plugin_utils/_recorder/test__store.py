@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ansible_collections
 import pytest
 from hypothesis import given, settings
 
@@ -28,9 +32,10 @@ from ansible_collections.larapee.backup.tests.unit.plugins.plugin_utils._recorde
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import RunStore
+
+COLLECTIONS = str(Path(next(iter(ansible_collections.__path__))).parent)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +155,19 @@ def test_unusable_url(url: str, cause: str) -> None:
     with pytest.raises(StoreError, match=cause) as caught:
         open_store(url)
     assert "S3cret" not in str(caught.value)
+
+
+def test_driver_that_is_not_installed_is_named() -> None:
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {COLLECTIONS!r})\n"
+        "sys.modules['pymysql'] = None\n"
+        "from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import StoreError, open_store\n"
+        "try:\n    open_store('mysql+pymysql://localhost/runs?read_default_file=/none')\n"
+        "except StoreError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    assert "PyMySQL is not installed for this Python" in done.stdout
 
 
 def test_url_for_people() -> None:

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A second run beside the first: refused at once, by name of the first, and the first is not disturbed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Evidence
+
+from .branch import BRANCH, FULL, RESTORE
+from .holds import DUMPING, Hold
+
+if TYPE_CHECKING:
+    from .branch import Branch
+
+
+def test_second_full_says_who_holds_the_lock(branch: Branch) -> None:
+    hold = Hold(branch, DUMPING)
+    first = branch.start_run(FULL)
+    hold.wait()
+    first_id = branch.row().run_id
+    before = branch.place()
+
+    code, second = branch.run(FULL)
+    assert code == 3, second.output
+    assert branch.place() == before
+    row = next(row for row in branch.rows() if row.run_id != first_id)
+    assert (row.status, row.branch, row.kind, row.evidence) == ("failed", BRANCH, "full", Evidence.OBSERVED)
+    assert (row.details["reason"], row.artifacts) == ("lock_held", [])
+    assert f"of run {first_id} since " in str(row.error)
+    assert str(row.error).startswith(f"Failed to take the lock full-{BRANCH}: process ")
+    assert f"of run {first_id} since " in second.words
+    assert row.details["holder"]["run_id"] == first_id
+
+    hold.release()
+    assert first.wait() == 0, first.output
+    assert next(row for row in branch.rows() if row.run_id == first_id).status == "success"
+    outcome = branch.verify()
+    assert outcome.failures == []
+    assert len(outcome.verified) == 1
+    # What was refused is no lasting refusal.
+    hold.remove()
+    code, third = branch.run(FULL)
+    assert code == 0, third.output
+
+
+def test_restore_and_full_of_one_branch_exclude_each_other(branch: Branch) -> None:
+    code, started = branch.run(FULL)
+    assert code == 0, started.output
+    hold = Hold(branch, DUMPING)
+    first = branch.start_run(FULL)
+    hold.wait()
+    code, second = branch.run(RESTORE)
+    assert code == 3, second.output
+    row = branch.rows()[0]
+    assert (row.status, row.kind, row.details["reason"]) == ("failed", "restore", "lock_held")
+    with branch.server.connect() as connection, connection.cursor() as cursor:
+        assert cursor.execute("SHOW DATABASES LIKE %s", [branch.restored]) == 0
+    hold.release()
+    assert first.wait() == 0, first.output
