@@ -9,14 +9,12 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _publish
-from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.database.estate import BRANCH, Estate
 from tests.docs.pages import DOCS, TOP, code, table
 
@@ -170,15 +168,3 @@ def test_a_crash_after_each_step_leaves_what_the_table_says(
     assert _publish.sweep(str(tmp_path), kind="db_full") == ([] if kept else [NAME])
     rest = {name for name in expected if not name.startswith(".")} if kept else set()
     assert {path.name for path in tmp_path.iterdir()} == rest
-
-
-def test_a_file_that_somebody_else_put_under_the_name_stays(tmp_path: Path) -> None:
-    """An older cron line writes such names too, and may do so in the very minute."""
-    now = datetime(2026, 11, 22, 23, 15, tzinfo=UTC)
-    what = {"kind": "db_full", "compression": "gzip", "encrypted": False, "now": now, "run_id": "r"}
-    with _publish.reserve(str(tmp_path), **what) as reservation:
-        os.close(reservation.open_part())
-        (tmp_path / reservation.name).write_bytes(b"not ours")
-        with pytest.raises(BackupError, match="File exists"):
-            reservation.publish(manifest=b"{}", signature=b"signature")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"db-20261122-2315.sql.gz": b"not ours"}

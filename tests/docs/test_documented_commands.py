@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.docs.pages import Block
 
 README = TOP / "README.md"
+# As the README writes it into the option file.
+OPERATOR_PASSWORD = "a long random password"
 RUNBOOK = DOCS / "runbook.md"
 COMMAND_LANGUAGES = ("bash", "console", "sh", "shell")
 FILE_LANGUAGES = ("ini", "yaml")
@@ -135,6 +137,18 @@ def test_the_runbook_operates_it(deployed: Deployed) -> None:
     for word in ("artifact", "recovery_point", "lost", "server", "replaces"):
         assert f'"{word}": ' in output
     assert stock_picture(world.target) == stock_picture(world.source)
+
+
+def test_no_secret_was_left_on_the_machine(deployed: Deployed) -> None:
+    """After a backup, a verification and a restore: not in any file but those that are made to hold them."""
+    world = deployed.world
+    identity = world.keys.identity.split("AGE-SECRET-KEY-")[1].split()[0]
+    homes = {identity: "media/key/identity.txt", OPERATOR_PASSWORD: "etc/larapee-backup/operator.cnf"}
+    files = [path for path in world.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    files += [path for path in world.target.directory.rglob("*") if path.is_file()]
+    assert len(files) > 50
+    for secret, home in homes.items():
+        assert [path for path in files if secret.encode() in path.read_bytes()] == [world.root / home]
 
 
 @pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)

@@ -17,6 +17,7 @@ from ansible_collections.larapee.backup.plugins.module_utils import _clock, _epo
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from larapee_runner.demo.server import create_operator
 from tests.database.estate import BRANCH, DATABASE, OPERATOR_PASSWORD, Estate, sql, stock_picture
+from tests.docs.forger import forge
 from tests.docs.pages import DOCS, blocks, code, table
 
 if TYPE_CHECKING:
@@ -227,6 +228,14 @@ def test_triggers_that_the_account_may_not_create_are_told_before(ready: Person)
     assert schemas(ready.estate) == []
     sql(ready.estate.target, "GRANT SUPER ON *.* TO 'larapee-restore'@'localhost'")
     assert ready.follows().returncode == 0
+
+
+def test_a_forged_full_reads_no_file_of_this_machine(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of this host\n")
+    person.artifact = forge(person.estate, f"LOAD DATA LOCAL INFILE '{tmp_path / 'secret'}' INTO TABLE t;")
+    person.has(*BASE, "age", "gzip")
+    person.fetches()
+    person.is_stopped("local infile", "the load broke off")
 
 
 def test_a_load_that_breaks_off_leaves_a_mark_that_no_backup_passes(ready: Person) -> None:

@@ -113,7 +113,7 @@ class CallbackModule(CallbackBase):
             message=message,
             unreachable=unreachable,
             reason=words.get("reason"),
-            holder=words.get("holder"),
+            holder=words.get("holder") or _holder(details["holder"]),
             branch=self._plain_variable(result._host, "larapee_backup_branch"),
             kind=self._plain_variable(result._host, "larapee_backup_kind"),
         )
@@ -134,6 +134,13 @@ class CallbackModule(CallbackBase):
 def _playbook_name(path: str) -> str:
     match = _COLLECTION_PLAYBOOK.search(path)
     return ".".join((match[1], match[2], match[3].replace("/", "."))) if match else path
+
+
+def _holder(facts: Any) -> str | None:
+    """Who holds a lock, of which the modules tell host, process, run and time."""
+    if not isinstance(facts, dict):
+        return None
+    return one_line(", ".join(f"{name} {value}" for name, value in sorted(facts.items()))) or None
 
 
 def _loop_results(result: Any) -> list[Any]:

@@ -74,18 +74,23 @@ def _none_at_all(catalogue: Catalogue, branch: str) -> BackupError:
 def _at(fulls: t.Sequence[Entry], to: str) -> Entry:
     """The full that stands exactly at *to*; the moments between are reached only by increments."""
     for entry in fulls:
-        position = entry.manifest.position
-        if to in (
-            _manifest.format_time(entry.manifest.created_at),
-            f"gtid:{position.get('gtid')}",
-            f"{position.get('file')}:{position.get('position')}",
-        ):
+        if to in _points(entry):
             return entry
     raise BackupError(
         f"Failed to restore to {to}: this catalogue holds fulls only, and none stands at that point. "
         f"{_nearest(fulls, to)} Give that time, or latest.",
         reason="target_out_of_reach",
     )
+
+
+def _points(entry: Entry) -> list[str]:
+    position = entry.manifest.position
+    points = [_manifest.format_time(entry.manifest.created_at)]
+    if position.get("gtid"):
+        points.append(f"gtid:{position['gtid']}")
+    if position.get("file"):
+        points.append(f"{position['file']}:{position.get('position')}")
+    return points
 
 
 def _nearest(fulls: t.Sequence[Entry], to: str) -> str:

@@ -74,7 +74,8 @@ class SignalWatch:
 
 def end_with_parent(parent_pid: int) -> None:
     """Ask for SIGTERM when the launcher dies, so that a killed launcher leaves no run without its witness."""
-    if os.getppid() != parent_pid:
+    if os.getppid() != parent_pid and os.path.exists(f"/proc/{parent_pid}"):
+        # A playbook that a task of the launched one starts: its life is not the launcher's affair.
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent_pid:

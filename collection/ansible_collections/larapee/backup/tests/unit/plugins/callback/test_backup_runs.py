@@ -100,6 +100,13 @@ def test_failure_keeps_the_first_line_and_the_slugs(callback: Any) -> None:
     assert told(callback)[-1] == expected
 
 
+def test_holder_of_a_lock_is_told_in_words(callback: Any) -> None:
+    callback.v2_runner_on_failed(
+        result({"msg": "Failed.", "reason": "lock_held", "holder": {"pid": 17, "host": "shop", "run_id": "r"}})
+    )
+    assert told(callback)[-1].holder == "host shop, pid 17, run_id r"
+
+
 def test_ignored_failures_are_none(callback: Any) -> None:
     callback.v2_runner_on_failed(result({"msg": "Failed."}), ignore_errors=True)
     callback.v2_runner_on_unreachable(result({"msg": "Away."}, ignore_unreachable=True))

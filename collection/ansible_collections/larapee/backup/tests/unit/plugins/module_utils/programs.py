@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -21,6 +22,15 @@ def say(text):
 def wait():
     sys.stdin.readline()
 """
+
+
+def descriptors() -> dict[int, str]:
+    """The open descriptors of this process, and what they are."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one that listed them
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+    return found
 
 
 class Program:

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _lock
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.programs import Program
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.programs import Program, descriptors
 
 HOLD = """
 from ansible_collections.larapee.backup.plugins.module_utils import _lock
@@ -89,17 +89,14 @@ def test_a_lock_is_given_back_when_the_work_fails(tmp_path: Path) -> None:
 
 
 def test_lock_files_are_private_and_are_not_inherited(tmp_path: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with _lock.hold(str(tmp_path), "full-branch-001", run_id="r"):
         (path,) = (tmp_path / "locks").iterdir()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        opened = [
-            int(each) for each in set(os.listdir("/proc/self/fd")) - before if os.path.exists(f"/proc/self/fd/{each}")
-        ]
-        assert opened
-        assert not any(os.get_inheritable(each) for each in opened)
-    assert set(os.listdir("/proc/self/fd")) == before
+        (opened,) = set(descriptors()) - set(before)
+        assert not os.get_inheritable(opened)
+    assert descriptors() == before
 
 
 def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
