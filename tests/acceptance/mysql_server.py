@@ -42,6 +42,7 @@ class MysqlServer:
         log = self.directory / "mysqld.log"
         argv = [
             *("/usr/sbin/mysqld", "--no-defaults", "--user=root", "--skip-networking", "--mysqlx=OFF"),
+            "--secure-file-priv=NULL",
             *(f"--datadir={self.directory / 'data'}", f"--socket={self.socket}", f"--log-error={log}"),
             *(f"--pid-file={self.directory / 'pid'}", "--innodb-buffer-pool-size=64M", "--max-allowed-packet=1G"),
             *self._arguments,

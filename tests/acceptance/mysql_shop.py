@@ -40,7 +40,7 @@ CREATE TABLE orders (
   COLLATE utf8mb4_0900_as_cs DEFAULT (CONCAT('B', '01')), slip LONGBLOB, extra JSON, flags BIT(9), made DATETIME(6),
   hidden INT INVISIBLE DEFAULT 7, status ENUM('open','paid') DEFAULT 'open', spot POINT SRID 4326,
   CHECK (total > -1000), KEY newest (made DESC), KEY lowered ((LOWER(code))), KEY unseen (status) INVISIBLE,
-  KEY lines ((CAST(extra->'$.lines' AS UNSIGNED ARRAY))));
+  KEY by_line ((CAST(extra->'$.lines' AS UNSIGNED ARRAY))));
 CREATE TABLE order_items (id INT AUTO_INCREMENT PRIMARY KEY, order_id BIGINT UNSIGNED NOT NULL, name VARCHAR(80),
   FULLTEXT KEY words (name), FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE);
 CREATE TABLE closings (day DATE PRIMARY KEY, gross DECIMAL(10,2)) PARTITION BY RANGE (YEAR(day))

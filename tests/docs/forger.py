@@ -7,7 +7,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.larapee.backup.plugins.module_utils import _manifest, _signature
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 OBJECTS = dict.fromkeys(("views", "sequences", "triggers", "routines", "events"), 0)
 
 
-def forge(estate: Estate, statements: str) -> str:
-    """Replace the newest full by one of these statements, rightly encrypted and signed; return its name."""
+END = "-- Dump completed on 2026-11-22 23:15:41\n"
+
+
+def forge(estate: Estate, statements: str, *, end: str = END, **changes: Any) -> str:
+    """Put a full of these statements in the place of a true one, rightly encrypted and signed; return its name.
+
+    *changes* go into its manifest before that is signed.
+    """
     manifest = estate.dump().manifest
     assert manifest is not None
-    plain = f"CREATE TABLE `t` (v TEXT);\n{statements}\n-- Dump completed on 2026-11-22 23:15:41\n".encode()
+    plain = f"CREATE TABLE `t` (v TEXT);\n{statements}\n{end}".encode()
     recipients = [word for recipient in estate.keys.recipients for word in ("-r", recipient)]
     stored = subprocess.run(
         ["age", "--encrypt", *recipients], input=gzip.compress(plain), capture_output=True, check=True
@@ -33,6 +39,7 @@ def forge(estate: Estate, statements: str) -> str:
         "sha256": hashlib.sha256(stored).hexdigest(),
         "plain_size": len(plain),
         "plain_sha256": hashlib.sha256(plain).hexdigest(),
+        **changes,
     }
     raw = _manifest.manifest_bytes(_manifest.check_manifest(document))
     path = estate.local / manifest.artifact

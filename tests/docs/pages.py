@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,20 +40,27 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     return [block for block in found if not languages or block.language in languages]
 
 
-def table(page: Path, header: str) -> list[list[str]]:
-    """The cells of the rows below the table's *header* line, which begins so."""
+def tables(page: Path, header: str) -> list[list[list[str]]]:
+    """The cells of the rows of each table whose first line begins with *header*."""
     lines = page.read_text(encoding="utf-8").splitlines()
-    start = next((number for number, line in enumerate(lines) if line.startswith(header)), None)
-    assert start is not None, f"{page.name} has no table that begins with {header!r}"
-    rows = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))])
-    assert rows, f"the table {header!r} of {page.name} is empty"
-    return rows
+    found = []
+    for number, line in enumerate(lines):
+        if line.startswith(header):
+            rows = list(itertools.takewhile(lambda each: each.startswith("|"), lines[number + 2 :]))
+            found.append([[cell.strip() for cell in row.strip("|").split("|")] for row in rows])
+    assert found, f"{page.name} has no table that begins with {header!r}"
+    assert all(found), f"a table {header!r} of {page.name} is empty"
+    return found
+
+
+def table(page: Path, header: str) -> list[list[str]]:
+    """The rows of the first of those tables."""
+    return tables(page, header)[0]
 
 
 def code(cell: str) -> list[str]:
     """What stands between backticks in *cell*."""
     return _CODE.findall(cell)
+
+
+__all__ = ("DOCS", "TOP", "Block", "blocks", "code", "table", "tables")

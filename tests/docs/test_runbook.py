@@ -14,7 +14,7 @@ import yaml
 
 from larapee_runner.outcome import ExitCode
 from larapee_runner.recorder import RunRecord
-from tests.docs.pages import DOCS, TOP, code, table
+from tests.docs.pages import DOCS, TOP, code, table, tables
 
 PAGE = DOCS / "runbook.md"
 COLLECTION = TOP / "collection/ansible_collections/larapee/backup"
@@ -23,16 +23,8 @@ FAILURES = ("BackupError", "fail_json")
 REASONS = "| `error` has | `reason` |"
 
 
-def _reason_tables() -> list[list[str]]:
-    """The rows of every table of reasons on the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    rows = []
-    for part in text.split(REASONS)[1:]:
-        for line in part.splitlines()[2:]:
-            if not line.startswith("|"):
-                break
-            rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
-    return rows
+def _reason_rows() -> list[list[str]]:
+    return [row for rows in tables(PAGE, REASONS) for row in rows]
 
 
 def _text(node: ast.AST) -> str:
@@ -68,14 +60,14 @@ def _messages() -> dict[str, list[str]]:
 
 def test_every_reason_has_its_advice_and_no_other_is_named() -> None:
     assert len(_messages()) > 30
-    documented = {word for row in _reason_tables() for word in code(row[1])}
+    documented = {word for row in _reason_rows() for word in code(row[1])}
     assert documented == set(_messages())
 
 
 def test_what_an_error_is_said_to_have_it_has() -> None:
     everywhere = [text for path in (COLLECTION / "plugins/module_utils").rglob("*.py") for text in _strings(path)]
     wrong = []
-    for row in _reason_tables():
+    for row in _reason_rows():
         (quoted,) = code(row[0])
         for word in code(row[1]):
             known = _messages()[word] + [text for text in everywhere if word == "not_verified"]

@@ -15,7 +15,7 @@ from ansible_collections.larapee.backup.plugins.module_utils._errors import Back
 from larapee_runner.demo import accounts
 from tests.database.estate import DATABASE, SCHEMA, sql
 from tests.docs.forger import forge
-from tests.docs.pages import DOCS, TOP, table
+from tests.docs.pages import DOCS, TOP, table, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 PAGE = DOCS / "security.md"
 COLLECTION = TOP / "collection/ansible_collections/larapee/backup"
-OTHER = (
-    "CREATE OR REPLACE DATABASE other; CREATE TABLE other.secret (v TEXT); INSERT INTO other.secret VALUES ('theirs')"
-)
+GRANTS = "| privilege | on |"
+OTHER = """
+CREATE OR REPLACE DATABASE other;
+CREATE TABLE other.secret (v TEXT);
+INSERT INTO other.secret VALUES ('theirs');
+"""
 OPERATOR_MAY = (
     "SELECT COUNT(*) FROM larapos.orders",
     "SELECT COUNT(*) FROM mysql.proc",
@@ -120,7 +123,7 @@ def test_a_forged_full_brings_no_file_into_the_database(estate: Estate, tmp_path
 
 
 def test_the_operator_has_the_grants_of_the_table_and_needs_each(estate: Estate) -> None:
-    rows = table(PAGE, "| privilege | on |")
+    rows = table(PAGE, GRANTS)
     listed = {(privilege, on) for privilege, on, *_rest in rows}
     names = accounts.OPERATOR_GRANTS.split(", ")
     everywhere = accounts.OPERATOR_GLOBAL_GRANTS.split(", ")
@@ -143,7 +146,7 @@ def test_the_operator_has_the_grants_of_the_table_and_needs_each(estate: Estate)
 
 
 def test_the_restorer_has_the_grants_of_the_table_and_needs_those_that_it_says(estate: Estate) -> None:
-    rows = _second_table_of_grants()
+    rows = tables(PAGE, GRANTS)[1]
     names = accounts.RESTORER_GRANTS.split(", ")
     everywhere = accounts.RESTORER_GLOBAL_GRANTS.split(", ")
     assert {(privilege, on) for privilege, on, *_rest in rows} == {
@@ -166,12 +169,6 @@ def stock_dump(estate: Estate) -> bytes:
     assert manifest is not None
     argv = ["gzip", "-dc", estate.local / manifest.artifact]
     return subprocess.run(argv, capture_output=True, check=True).stdout
-
-
-def _second_table_of_grants() -> list[list[str]]:
-    text = PAGE.read_text(encoding="utf-8").split("The restorer (`larapee-restore@localhost`)")[1]
-    lines = [line for line in text.split("\n\n")[1].splitlines()[2:] if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

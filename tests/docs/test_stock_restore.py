@@ -48,7 +48,14 @@ class Person:
             assert found, f"{name} is not installed"
             (self.tools / name).symlink_to(found)
 
-    def fetches(self) -> None:
+    def script(self, name: str, body: str) -> None:
+        (self.tools / name).write_text(f"#!/bin/bash\n{body}\n")
+        (self.tools / name).chmod(0o755)
+
+    def takes(self, artifact: str, *opened_by: str) -> None:
+        """Copy the branch's directory, have the tools at hand that this artifact needs, and choose it."""
+        self.artifact = artifact
+        self.has(*BASE, *(opened_by or ("age", "gzip")))
         shutil.copytree(self.estate.local, self.place)
 
     @property
@@ -100,9 +107,7 @@ def ready(person: Person) -> Person:
     """With a gzip full at hand."""
     manifest = person.estate.dump().manifest
     assert manifest is not None
-    person.artifact = manifest.artifact
-    person.has(*BASE, "age", "gzip")
-    person.fetches()
+    person.takes(manifest.artifact)
     return person
 
 
@@ -122,9 +127,7 @@ def test_the_page_restores_an_equal_database(
     before = stock_picture(estate.source)
     manifest = estate.dump(compression=compression, encrypt=encrypt, recipients=recipients).manifest
     assert manifest is not None
-    person.artifact = manifest.artifact
-    person.has(*BASE, *tools)
-    person.fetches()
+    person.takes(manifest.artifact, *tools)
     person.state.mkdir()
     done = person.follows()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -179,9 +182,7 @@ def test_the_signing_key_is_judged_at_the_time_of_the_manifest(
     monkeypatch.setattr(_clock, "now", lambda: datetime(2026, 3, 1, 23, 15, tzinfo=UTC))
     manifest = person.estate.dump().manifest
     assert manifest is not None
-    person.artifact = manifest.artifact
-    person.has(*BASE, "age", "gzip")
-    person.fetches()
+    person.takes(manifest.artifact)
     signers = person.allowed_signers.read_text()
     person.allowed_signers = tmp_path / "signers"
     person.allowed_signers.write_text(signers.replace(" namespaces", ' valid-before="20260301231400Z",namespaces'))
@@ -230,12 +231,39 @@ def test_triggers_that_the_account_may_not_create_are_told_before(ready: Person)
     assert ready.follows().returncode == 0
 
 
-def test_a_forged_full_reads_no_file_of_this_machine(person: Person, tmp_path: Path) -> None:
+@pytest.mark.parametrize("payload", ["\\! touch {made}", "LOAD DATA LOCAL INFILE '{secret}' INTO TABLE t;"])
+def test_what_a_stolen_key_signed_runs_no_command_and_reads_no_file(
+    person: Person, tmp_path: Path, payload: str
+) -> None:
     (tmp_path / "secret").write_text("of this host\n")
-    person.artifact = forge(person.estate, f"LOAD DATA LOCAL INFILE '{tmp_path / 'secret'}' INTO TABLE t;")
-    person.has(*BASE, "age", "gzip")
-    person.fetches()
-    person.is_stopped("local infile", "the load broke off")
+    person.takes(forge(person.estate, payload.format(made=tmp_path / "made", secret=tmp_path / "secret")))
+    person.is_stopped("the load broke off")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ("this full belongs to branch-002", {"branch": "branch-002"}),
+        ("what comes out is not what was backed up", {"plain_sha256": "0" * 64}),
+        ("it is cut short", {"end": "-- no mark\n"}),
+    ],
+)
+def test_what_the_branch_itself_signed_wrongly_stops_before_anything_is_loaded(
+    person: Person, words: str, changes: dict[str, str]
+) -> None:
+    person.takes(forge(person.estate, "INSERT INTO t VALUES (1);", **changes))
+    person.is_stopped(words)
+    assert schemas(person.estate) == []
+
+
+def test_a_decompressor_that_dies_while_it_loads_is_noticed(ready: Person) -> None:
+    real = os.readlink(ready.tools / "gzip")
+    count = ready.state.with_name("calls")
+    (ready.tools / "gzip").unlink()
+    whole = f'[ "$(/bin/wc -l <{count})" -lt 3 ] && exec {real} "$@"'
+    ready.script("gzip", f'echo >>{count}\n{whole}\n{real} "$@" | /usr/bin/head -n 40\nexit 1')
+    ready.is_stopped("the load broke off (decrypt, decompress, mariadb ended with 0 1 0)")
 
 
 def test_a_load_that_breaks_off_leaves_a_mark_that_no_backup_passes(ready: Person) -> None:
@@ -253,10 +281,7 @@ def test_what_a_client_left_out_without_a_word_is_found(ready: Person) -> None:
     real = os.readlink(ready.tools / "mariadb")
     (ready.tools / "mariadb").unlink()
     loses_a_table = f'{real} "$@" && exec {real} "$1" -e "DROP TABLE larapos.emptied"'
-    (ready.tools / "mariadb").write_text(
-        f'#!/bin/bash\ncase "$*" in *--sandbox*) {loses_a_table} ;; *) exec {real} "$@" ;; esac\n'
-    )
-    (ready.tools / "mariadb").chmod(0o755)
+    ready.script("mariadb", f'case "$*" in *--sandbox*) {loses_a_table} ;; *) exec {real} "$@" ;; esac')
     ready.is_stopped("the schema holds tables 3", "but the full holds tables 4")
     assert MARK in sql(ready.estate.target, "SHOW TABLES FROM larapos").split()
 

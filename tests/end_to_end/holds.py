@@ -33,17 +33,19 @@ POINTS = (STARTING, RECORDED, DUMPING, SIGNING, PLACED, COMMITTED)
 _HOLD = """\
 #!{python}
 import os, pathlib, subprocess, sys, time
-def hold():
-    pathlib.Path({reached!r}).touch()
+def hold(module):
+    part = pathlib.Path({reached!r} + ".part")
+    part.write_text(str(module))
+    part.rename({reached!r})
     while not pathlib.Path({go!r}).exists():
         time.sleep(0.02)
 """
 _INVENTORY = """\
-hold()
+hold(None)
 print('{"_meta": {"hostvars": {}}}')
 """
 _BRANCH = f"""\
-hold()
+hold(None)
 print("{BRANCH}")
 """
 _DUMP_CLIENT = """\
@@ -55,14 +57,14 @@ while block := child.stdout.read(1 << 16):
     sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()
     if passed < 1 << 20 <= passed + len(block):
-        hold()
+        hold(os.getppid())
     passed += len(block)
 sys.exit(child.wait())
 """
 _SSH_KEYGEN = """\
 message = sys.stdin.buffer.read()
 if "sign" in sys.argv and message.startswith(b"{"):
-    hold()
+    hold(os.getppid())
 sys.exit(subprocess.run([REAL, *sys.argv[1:]], input=message).returncode)
 """
 _LINK = """\
@@ -70,10 +72,10 @@ real_link = os.link
 def link(source, target, **more):
     manifest = os.fspath(target).endswith(".manifest.json")
     if manifest and BEFORE:
-        hold()
+        hold(os.getpid())
     real_link(source, target, **more)
     if manifest and not BEFORE:
-        hold()
+        hold(os.getpid())
 os.link = link
 """
 
@@ -103,6 +105,11 @@ class Hold:
 
     def wait(self) -> None:
         wait_for(self._reached.exists, what="the point at which the run stands still")
+
+    @property
+    def module(self) -> int:
+        """The process of the module that stands still."""
+        return int(self._reached.read_text(encoding="ascii"))
 
     def release(self) -> None:
         self._go.touch()

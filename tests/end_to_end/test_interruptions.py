@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SIGTERM, SIGKILL = signal.SIGTERM, signal.SIGKILL
 # Everything at once is what systemd does when it stops a unit, and what a power cut does.
 WRAPPER, ANSIBLE, ANSIBLE_BELOW_WRAPPER, EVERYTHING = "wrapper", "ansible", "ansible-below-wrapper", "everything"
+MODULE = "module"
 GONE_WITHIN_S = 10.0
 POINTS_OF = {
     WRAPPER: POINTS,
@@ -29,6 +30,7 @@ POINTS_OF = {
     ANSIBLE: POINTS[POINTS.index(RECORDED) :],
     ANSIBLE_BELOW_WRAPPER: (STARTING, DUMPING, PLACED),
     EVERYTHING: (DUMPING, SIGNING, PLACED, COMMITTED),
+    MODULE: (DUMPING, COMMITTED),
 }
 EXIT_CODES = {
     (WRAPPER, SIGTERM): 143,
@@ -39,6 +41,8 @@ EXIT_CODES = {
     (ANSIBLE_BELOW_WRAPPER, SIGKILL): 1,
     (EVERYTHING, SIGTERM): 143,
     (EVERYTHING, SIGKILL): -9,
+    (MODULE, SIGTERM): 1,
+    (MODULE, SIGKILL): 1,
 }
 CASES = [
     (victim, number, point) for victim, points in POINTS_OF.items() for number in (SIGTERM, SIGKILL) for point in points
@@ -51,17 +55,20 @@ def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -
     begin = branch.start_playbook if victim == ANSIBLE else branch.start_run
     started = begin(FULL, *hold.arguments, environ=hold.environ)
     hold.wait()
+    victims = [started.pid]
     if victim == EVERYTHING:
         # The launcher last: what it started must not have the time to notice its end.
         victims = sorted(below(branch.directory), reverse=True)
-    else:
-        victims = children_of(started.pid) if victim == ANSIBLE_BELOW_WRAPPER else [started.pid]
+    elif victim == ANSIBLE_BELOW_WRAPPER:
+        victims = children_of(started.pid)
+    elif victim == MODULE:
+        victims = [hold.module]
     assert victims
     for pid in victims:
         os.kill(pid, number)
     assert started.wait() == EXIT_CODES[victim, number], started.output
-    if point in (STARTING, RECORDED):
-        # What stands still here is no work of the run that somebody would have to end, but a program of ours.
+    if number is SIGKILL and point in (STARTING, RECORDED) and victim != ANSIBLE_BELOW_WRAPPER:
+        # What stands still is no work of a module's, and who could end it is dead: it would have ended by itself.
         hold.release()
     wait_for(lambda: not below(branch.directory), what="the end of all that the run started", patience_s=GONE_WITHIN_S)
     wait_for(lambda: not branch.connections(), what="the end of its connections", patience_s=1.0)
@@ -72,6 +79,9 @@ def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evide
     """How sure the row is, and what it tells."""
     if number is SIGKILL and (victim in (ANSIBLE, EVERYTHING) or (victim, point) == (WRAPPER, STARTING)):
         return Evidence.INFERRED, "lost: the process of the run (pid "
+    if victim == MODULE:
+        how = "Failed to finish: interrupted (signal 15)" if number is SIGTERM else "Task failed: Module result"
+        return Evidence.OBSERVED, how
     if victim == ANSIBLE_BELOW_WRAPPER and (number is SIGKILL or point == STARTING):
         return Evidence.OBSERVED, "Failed to finish run: ansible-playbook was killed. "
     if point == STARTING:
@@ -89,8 +99,13 @@ def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evide
 def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, point: str) -> None:
     interrupt(branch, victim, number, point)
     left = branch.place()
-    if (victim, number) == (EVERYTHING, SIGKILL):
+    print(left)
+    if number is SIGKILL and victim in (EVERYTHING, MODULE):
         assert any(name.endswith(".intent") for name in left), "nothing was left for the next run to remove"
+    elif point == COMMITTED:
+        assert len(left) == 3
+    else:
+        assert left == set(), "the run left its own rubbish"
 
     code, reconciled = branch.command("journal", "reconcile")
     assert code == 0, reconciled.output

@@ -37,12 +37,12 @@ class Entry:
         return os.path.join(self.directory, self.name)
 
     def signature(self) -> bytes | None:
-        """The detached signature, None when it is missing."""
-        try:
-            with open(self.path + _names.SIGNATURE_SUFFIX, "rb") as handle:
-                return handle.read(64 * 1024)
-        except FileNotFoundError:
+        """The detached signature, None when there is no such file."""
+        path = self.path + _names.SIGNATURE_SUFFIX
+        if not os.path.isfile(path):
             return None
+        with open(path, "rb") as handle:
+            return handle.read(64 * 1024)
 
 
 @dataclasses.dataclass(frozen=True)

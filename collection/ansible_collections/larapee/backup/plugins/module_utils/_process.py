@@ -110,6 +110,7 @@ def run(
             pass_fds=tuple(pass_fds),
             timeout=timeout,
             check=False,
+            start_new_session=True,  # without a terminal, a command that would ask for a passphrase fails at once
             preexec_fn=die_with_parent,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:

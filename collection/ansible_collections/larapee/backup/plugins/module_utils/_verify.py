@@ -134,21 +134,28 @@ def _check_opened(entry: Entry, request: VerifyRequest, *, intact: Check) -> Che
 
 
 def _earlier_proof(entry: Entry) -> Check:
-    earlier = _earlier_levels(entry).get("proven", {})
-    if earlier.get("status") == OK:
+    earlier = _earlier_levels(entry).get("proven")
+    if isinstance(earlier, dict) and earlier.get("status") == OK:
         return Check(entry.name, "proven", OK, f"by a drill at {earlier.get('at')}")
     return Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it")
 
 
 def _check_sequence(kind: str, numbers: t.Sequence[int], *, last_given: int) -> list[Check]:
     """A number that is missing or there twice: a manifest was removed, or an older state was put back."""
-    expected = range(min(numbers, default=max(last_given, 1)), max([last_given, *numbers]) + 1)
-    wrong = {number: "is missing: its manifest was removed" for number in expected if number not in numbers}
-    wrong.update({number: "is there more than once" for number in numbers if numbers.count(number) > 1})
-    return [
-        Check(f"{kind} {number}", "intact", FAILED, f"number {number} of kind {kind} {why}")
-        for number, why in sorted(wrong.items())
-    ]
+    wrong = {number: f"number {number} of kind {kind} is there more than once" for number in _repeated(numbers)}
+    # The number after the last one given ends the last gap.
+    known = sorted({*numbers, max([last_given, *numbers]) + 1})
+    for before, after in zip([min(numbers, default=max(last_given, 1)) - 1, *known], known):
+        first, last = before + 1, after - 1
+        if first == last:
+            wrong[first] = f"number {first} of kind {kind} is missing: its manifest was removed"
+        elif first < last:
+            wrong[first] = f"numbers {first} to {last} of kind {kind} are missing: their manifests were removed"
+    return [Check(f"{kind} {number}", "intact", FAILED, why) for number, why in sorted(wrong.items())]
+
+
+def _repeated(numbers: t.Sequence[int]) -> set[int]:
+    return {number for number in numbers if numbers.count(number) > 1}
 
 
 def _earlier_levels(entry: Entry) -> dict[str, t.Any]:

@@ -42,15 +42,16 @@ class IdentityAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no
         return result
 
     def _require_memory_only(self) -> None:
-        if not self._is_pipelining_enabled("new"):
-            raise AnsibleActionFail(
-                "Failed to hand over the identity: without pipelining Ansible would write it to the target's disk. Set "
-                "ansible_pipelining: true for the target (or pipelining = true in ansible.cfg)."
-            )
+        # Kept files switch pipelining off, so this comes first: else the message would tell the wrong way out.
         if constants.DEFAULT_KEEP_REMOTE_FILES or self._task.async_val:
             raise AnsibleActionFail(
                 "Failed to hand over the identity: with kept remote files or async Ansible would write it to the "
                 "target's disk. Unset ANSIBLE_KEEP_REMOTE_FILES and async."
+            )
+        if not self._is_pipelining_enabled("new"):
+            raise AnsibleActionFail(
+                "Failed to hand over the identity: without pipelining Ansible would write it to the target's disk. Set "
+                "ansible_pipelining: true for the target (or pipelining = true in ansible.cfg)."
             )
 
 

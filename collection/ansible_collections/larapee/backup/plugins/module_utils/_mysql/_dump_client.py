@@ -54,7 +54,7 @@ _LOG_POSITION = re.compile(
 )
 _GTID_MARIADB = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([^']*)'", re.M)
 _GTID_MYSQL = re.compile(rb"SET @@GLOBAL\.GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'\+?([^']*)'")
-_TRAILER = re.compile(rb"^-- Dump completed", re.M)
+_TRAILER = re.compile(rb"^-- Dump completed[^\n]*\s*\Z", re.M)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +122,7 @@ def check_messages(client: DumpClient, result: StageResult) -> None:
 
 def check_trailer(tail: bytes) -> None:
     """Raise BackupError unless the dump ends with its completion mark."""
-    if not _TRAILER.search(tail[-200:]):
+    if not _TRAILER.search(tail):
         raise BackupError(
             "Failed to dump: the output ends without '-- Dump completed', so it is cut short. It is not kept.",
             reason="truncated",

@@ -20,7 +20,7 @@ from .._errors import BackupError
 
 _FLAGS = ("ssl", "ssl_verify_server_cert", "skip_ssl")
 _KEYS = (
-    *("user", "password", "host", "port", "socket", "protocol"),
+    *("user", "password", "host", "port", "socket"),
     *("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_mode", "tls_version"),
     *_FLAGS,
 )
@@ -60,12 +60,21 @@ def parse_option_file(text: str, *, name: str) -> dict[str, str]:
         if not separator and key not in _FLAGS:
             raise _refuse(name, number, f"the option {key} has no value")
         options[key] = _value(value.strip(_SPACE)) if separator else "1"
-    if not options.get("user"):
-        raise BackupError(
-            f"Failed to use option file {name}: it has no user. Write a [client] group with user and socket or host.",
-            reason="bad_option_file",
-        )
+    _check(options, name)
     return options
+
+
+def _check(options: t.Mapping[str, str], name: str) -> None:
+    why = ""
+    if not options.get("user"):
+        why = "it has no user. Write a [client] group with user and socket or host"
+    elif not options.get("socket") and options.get("host", "localhost") == "localhost":
+        # The client would take its built-in socket, PyMySQL the port: they might not be the same server.
+        why = "it names neither a socket nor a host. Write the server's socket, or host=127.0.0.1"
+    elif not options.get("port", "3306").isdigit():
+        why = "its port is not a number. Correct it"
+    if why:
+        raise BackupError(f"Failed to use option file {name}: {why}.", reason="bad_option_file")
 
 
 def _refuse(name: str, number: int, why: str) -> BackupError:

@@ -20,7 +20,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def password(written: str) -> str:
-    return parse(f"[client]\nuser=u\npassword={written}\n")["password"]
+    return parse(f"[client]\nuser=u\nsocket=/s\npassword={written}\n")["password"]
 
 
 def test_a_plain_file_is_read(tmp_path: Path) -> None:
@@ -76,8 +76,10 @@ def test_any_password_survives_being_quoted(secret: str) -> None:
 
 
 def test_the_last_of_two_equal_options_counts_and_dashes_are_underscores() -> None:
-    options = parse("[client]\nuser=a\nssl-ca=/a\n# user=x\n; user=y\n\n[client] # again\nuser = b\nssl_ca=/b\nssl\n")
-    assert options == {"user": "b", "ssl_ca": "/b", "ssl": "1"}
+    options = parse(
+        "[client]\nuser=a\nssl-ca=/a\n# user=x\n; user=y\n\n[client] # again\nuser = b\nssl_ca=/b\nssl\nhost=db\n"
+    )
+    assert options == {"user": "b", "ssl_ca": "/b", "ssl": "1", "host": "db"}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,10 @@ def test_the_last_of_two_equal_options_counts_and_dashes_are_underscores() -> No
         ("[client]\nuser=u\nUSER=x\n", "the option USER is not allowed"),
         ("[client]\nsocket=/s\n", "it has no user"),
         ("[client]\nuser=\n", "it has no user"),
+        ("[client]\nuser=u\n", "it names neither a socket nor a host"),
+        ("[client]\nuser=u\nhost=localhost\nport=3307\n", "it names neither a socket nor a host"),
+        ("[client]\nuser=u\nsocket=/s\nprotocol=tcp\n", "the option protocol is not allowed"),
+        ("[client]\nuser=u\nhost=db\nport=mysql\n", "its port is not a number"),
         ("", "it has no user"),
     ],
 )

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.larapee.backup.plugins.module_utils import _lock, _sequence, _verify
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._verify import FAILED, NOT_HERE, NOT_RUN, OK
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import BRANCH, RUN_ID, Place
+
+FULL = "db-20261122-1432.sql.gz"
+
+
+def verify(place: Place, *, check_mode: bool = False, **changes: Any) -> _verify.VerifyOutcome:
+    options = {
+        "branch": BRANCH,
+        "directory": str(place.directory),
+        "allowed_signers": place.allowed_signers,
+        "state_path": str(state(place)),
+        "run_id": RUN_ID,
+        **changes,
+    }
+    return _verify.verify_place(_verify.VerifyRequest(**options), check_mode=check_mode)
+
+
+def state(place: Place) -> Path:
+    return place.directory.parent / "state"
+
+
+def given(place: Place, number: int, *, kind: str = "db_full") -> None:
+    _sequence.remember(str(state(place)), branch=BRANCH, kind=kind, number=number)
+
+
+def statuses(outcome: _verify.VerifyOutcome, name: str = FULL) -> dict[str, str]:
+    return {check.level: check.status for check in outcome.checks if check.artifact == name}
+
+
+def test_a_full_in_clear_is_intact_and_opens(place: Place) -> None:
+    place.put(FULL)
+    outcome = verify(place)
+    assert statuses(outcome) == {"intact": OK, "opened": OK, "proven": NOT_HERE}
+    assert outcome.failures == []
+    assert outcome.recovery_point == "2026-11-22T14:32:00Z"
+    assert outcome.counts()["proven"] == {OK: 0, FAILED: 0, NOT_RUN: 0, NOT_HERE: 1}
+
+
+def test_an_encrypted_full_without_identity_is_not_opened_here(place: Place) -> None:
+    place.put(f"{FULL}.age")
+    outcome = verify(place)
+    assert statuses(outcome, f"{FULL}.age") == {"intact": OK, "opened": NOT_HERE, "proven": NOT_HERE}
+    assert outcome.failures == []
+
+
+def test_nothing_to_verify_is_a_failure(place: Place) -> None:
+    (failure,) = verify(place).failures
+    assert "there is nothing to verify" in failure.reason
+    (place.directory / "db-20260101-0000.sql.gz").write_bytes(b"an older cron line's dump")
+    outcome = verify(place)
+    assert outcome.failures == [failure]
+    assert outcome.unmanaged == ("db-20260101-0000.sql.gz",)
+
+
+def test_what_is_not_intact_is_not_opened_and_gives_no_recovery_point(place: Place) -> None:
+    _older, newer = place.put_days(1, 2)
+    newer.write_bytes(b"changed")
+    outcome = verify(place)
+    assert statuses(outcome, newer.name) == {"intact": FAILED, "opened": NOT_RUN, "proven": NOT_HERE}
+    assert outcome.recovery_point == "2026-11-01T03:00:00Z"
+    assert [entry.manifest.sequence for entry in outcome.verified] == [1]
+
+
+def test_a_check_that_could_not_run_is_not_run_and_not_green(place: Place) -> None:
+    place.put(FULL)
+    outcome = verify(place, allowed_signers="/nonexistent")
+    assert statuses(outcome) == {"intact": NOT_RUN, "opened": NOT_RUN, "proven": NOT_HERE}
+    assert len(outcome.failures) == 2
+    assert outcome.recovery_point is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "status"),
+    [("not an identity", NOT_RUN), ("AGE-SECRET-KEY-1" + "Q" * 58, FAILED)],
+)
+def test_a_wrong_identity_never_opens(place: Place, identity: str, status: str) -> None:
+    place.put(f"{FULL}.age")
+    assert statuses(verify(place, identity=identity), f"{FULL}.age")["opened"] == status
+
+
+def test_plain_bytes_that_are_not_those_of_the_manifest_are_found_on_opening(place: Place) -> None:
+    place.put(FULL, plain_sha256="0" * 64)
+    outcome = verify(place)
+    assert statuses(outcome) == {"intact": OK, "opened": FAILED, "proven": NOT_HERE}
+    assert "what came out is not what was backed up" in outcome.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("present", "last_given", "reasons"),
+    [
+        ([1, 2, 3], 3, {}),
+        ([7, 8], 8, {}),
+        ([], 0, {"local": "nothing to verify"}),
+        ([1, 3], 3, {"db_full 2": "number 2 of kind db_full is missing: its manifest was removed"}),
+        ([1, 2], 3, {"db_full 3": "number 3 of kind db_full is missing: its manifest was removed"}),
+        ([1, 2], 6, {"db_full 3": "numbers 3 to 6 of kind db_full are missing: their manifests were removed"}),
+        ([1, 3, 6], 0, {"db_full 2": "number 2 of", "db_full 4": "numbers 4 to 5 of"}),
+        ([], 4, {"db_full 4": "number 4 of kind db_full is missing", "local": "nothing to verify"}),
+        ([3, 4], 2, {}),
+    ],
+)
+def test_a_missing_number_is_found_wherever_it_was(
+    place: Place, present: list[int], last_given: int, reasons: dict[str, str]
+) -> None:
+    place.put_days(*present)
+    if last_given:
+        given(place, last_given)
+    found = {os.path.basename(check.artifact): check.reason for check in verify(place).failures}
+    assert found.keys() == reasons.keys()
+    assert all(part in found[name] for name, part in reasons.items())
+
+
+def test_a_number_that_is_there_twice_is_found(place: Place) -> None:
+    place.put("db-20261122-1432.sql.gz", sequence=1)
+    place.put("db-20261122-1500.sql.gz", sequence=2)
+    place.put("db-20261122-1600.sql.gz", sequence=2)
+    place.put("db-20261122-1700.sql.gz", sequence=4)
+    found = {check.artifact: check.reason for check in verify(place).failures}
+    assert found == {
+        "db_full 2": "number 2 of kind db_full is there more than once",
+        "db_full 3": "number 3 of kind db_full is missing: its manifest was removed",
+    }
+
+
+def test_an_absurd_number_is_one_gap(place: Place) -> None:
+    place.put("db-20261122-1432.sql.gz", sequence=1)
+    place.put("db-20261122-1500.sql.gz", sequence=10**15)
+    (failure,) = verify(place).failures
+    assert failure.reason.startswith("numbers 2 to 999999999999999 of kind db_full")
+
+
+def test_each_kind_is_numbered_by_itself(place: Place) -> None:
+    place.put(FULL, sequence=1)
+    given(place, 1)
+    given(place, 2, kind="config")
+    assert [check.artifact for check in verify(place).failures] == ["config 2"]
+
+
+def test_another_branchs_numbers_fill_no_gap(place: Place) -> None:
+    place.put("db-20261122-1432.sql.gz", sequence=1)
+    place.put("db-20261122-1500.sql.gz", sequence=2, branch="branch-002", signer="branch-002")
+    place.put("db-20261122-1600.sql.gz", sequence=3)
+    assert "db_full 2" in [check.artifact for check in verify(place).failures]
+
+
+def test_results_are_kept_beside_the_artifact(place: Place) -> None:
+    place.put(FULL)
+    verify(place)
+    document = json.loads((place.directory / f"{FULL}.verified.json").read_text())
+    assert document["artifact"] == FULL
+    assert {level: kept["status"] for level, kept in document["levels"].items()} == {"intact": OK, "opened": OK}
+    assert document["levels"]["intact"]["run_id"] == RUN_ID
+
+
+def test_a_result_of_another_place_stays_while_the_artifact_is_the_same(place: Place) -> None:
+    path = place.put(f"{FULL}.age")
+    verify(place)
+    results = place.directory / f"{FULL}.age.verified.json"
+    document = json.loads(results.read_text())
+    document["levels"]["opened"] = {"status": OK, "at": "2026-11-22T15:00:00Z"}
+    document["levels"]["proven"] = {"status": OK, "at": "2026-11-22T16:00:00Z"}
+    results.write_text(json.dumps(document))
+    assert statuses(verify(place), path.name)["proven"] == OK
+    assert json.loads(results.read_text())["levels"]["opened"]["at"] == "2026-11-22T15:00:00Z"
+    results.write_text(json.dumps({**document, "sha256": "0" * 64}))
+    assert statuses(verify(place), path.name)["proven"] == NOT_HERE
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"levels": []}', b'{"levels": {"proven": "yes"}, "sha256": "SHA"}'])
+def test_a_damaged_result_proves_nothing(place: Place, content: bytes) -> None:
+    place.put(FULL)
+    verify(place)
+    results = place.directory / f"{FULL}.verified.json"
+    sha256 = json.loads(results.read_text())["sha256"]
+    results.write_bytes(content.replace(b"SHA", sha256.encode()))
+    assert statuses(verify(place)) == {"intact": OK, "opened": OK, "proven": NOT_HERE}
+
+
+def test_check_mode_writes_nothing_and_takes_no_lock(place: Place) -> None:
+    place.put(FULL)
+    before = sorted(path.name for path in place.directory.iterdir())
+    with _lock.hold(str(state(place)), f"verify-{BRANCH}", run_id="other"):
+        assert verify(place, check_mode=True).failures == []
+        with pytest.raises(BackupError, match="Failed to take the lock"):
+            verify(place)
+    assert sorted(path.name for path in place.directory.iterdir()) == before
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_signature_that_is_no_file_is_a_missing_one(place: Place, make: Any) -> None:
+    path = Path(f"{place.put(FULL)}.manifest.json.sig")
+    path.unlink()
+    make(path)
+    assert verify(place).failures[0].reason == "its signature is missing"
