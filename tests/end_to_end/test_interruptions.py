@@ -80,7 +80,11 @@ def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evide
     if number is SIGKILL and (victim in (ANSIBLE, EVERYTHING) or (victim, point) == (WRAPPER, STARTING)):
         return Evidence.INFERRED, "lost: the process of the run (pid "
     if victim == MODULE:
-        how = "Failed to finish: interrupted (signal 15)" if number is SIGTERM else "Task failed: Module result"
+        how = (
+            "Failed to finish: interrupted (signal 15)"
+            if number is SIGTERM
+            else "Failed to finish: the module was killed by signal 9"
+        )
         return Evidence.OBSERVED, how
     if victim == ANSIBLE_BELOW_WRAPPER and (number is SIGKILL or point == STARTING):
         return Evidence.OBSERVED, "Failed to finish run: ansible-playbook was killed. "
@@ -99,7 +103,6 @@ def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evide
 def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, point: str) -> None:
     interrupt(branch, victim, number, point)
     left = branch.place()
-    print(left)
     if number is SIGKILL and victim in (EVERYTHING, MODULE):
         assert any(name.endswith(".intent") for name in left), "nothing was left for the next run to remove"
     elif point == COMMITTED:

@@ -151,4 +151,11 @@ def _loop_results(result: Any) -> list[Any]:
 def _message(result: Any) -> str:
     if result.get("censored"):
         return "The task failed, and its message is hidden (no_log)"
+    code = result.get("rc")
+    # A module that was killed says nothing; the shell that ran it adds 128 to the number of the signal.
+    if "module_stdout" in result and isinstance(code, int) and 128 < code < 160:
+        return (
+            f"Failed to finish: the module was killed by signal {code - 128}. "
+            "If nobody did that, look for the out-of-memory killer; then start the run again."
+        )
     return one_line(result.get("msg", "")) or "The task failed without a message"

@@ -50,7 +50,7 @@ def interruptible(environ: t.Mapping[str, str] | None = None) -> t.Iterator[None
         for each in previous:
             signal.signal(each, signal.SIG_IGN)
         cause = "the run that started it is gone" if orphaned.is_set() else f"signal {number}"
-        raise BackupError(f"Failed to finish: interrupted ({cause}). Nothing was published.", reason="interrupted")
+        raise BackupError(f"Failed to finish: interrupted ({cause}). Start the run again.", reason="interrupted")
 
     orphaned = threading.Event()
     finished = threading.Event()

@@ -65,6 +65,8 @@ class _Pump(threading.Thread):
         self._on_error = on_error
         self.error: Exception | None = None
         self.cut_short = False
+        # Not join: when a signal handler raises in it, Python 3.9 to 3.12 take the thread for ended while it runs.
+        self.ended = threading.Event()
 
     def run(self) -> None:
         try:
@@ -73,9 +75,13 @@ class _Pump(threading.Thread):
             self.error = exc
             self._on_error()
         finally:
-            os.close(self._source)
-            if self._target is not None:
-                os.close(self._target)
+            self.close()
+            self.ended.set()
+
+    def close(self) -> None:
+        os.close(self._source)
+        if self._target is not None:
+            os.close(self._target)
 
     def _copy(self) -> None:
         buffer = bytearray(BLOCK_SIZE)
@@ -159,7 +165,7 @@ class _Run:
                 self._open.remove(target)
             pump.start()
         for pump in self._pumps:
-            pump.join()
+            pump.ended.wait()
         results = [_result(*item) for item in self._processes]
         for pump in self._pumps:
             if pump.error is not None:
@@ -180,7 +186,10 @@ class _Run:
         for _command, process, _stderr in self._processes:
             process.wait()
         for pump in self._pumps:
-            if pump.is_alive():
+            if pump.ident is None:
+                pump.close()
+            else:
+                pump.ended.wait()
                 pump.join()
         self._files.close()
 

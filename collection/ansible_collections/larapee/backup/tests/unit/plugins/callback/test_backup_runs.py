@@ -107,6 +107,13 @@ def test_holder_of_a_lock_is_told_in_words(callback: Any) -> None:
     assert told(callback)[-1].holder == "host shop, pid 17, run_id r"
 
 
+def test_killed_module_is_told_as_such(callback: Any) -> None:
+    callback.v2_runner_on_failed(
+        result({"msg": "Module result deserialization failed: No start", "module_stdout": "", "rc": 137})
+    )
+    assert told(callback)[-1].message.startswith("Failed to finish: the module was killed by signal 9. If nobody")
+
+
 def test_ignored_failures_are_none(callback: Any) -> None:
     callback.v2_runner_on_failed(result({"msg": "Failed."}), ignore_errors=True)
     callback.v2_runner_on_unreachable(result({"msg": "Away."}, ignore_unreachable=True))

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,17 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_size <= 100_000
 
 
+def test_bytes_that_a_full_disk_took_only_in_part_are_missed(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    opened = source(tmp_path / "in", 100_001), target(tmp_path / "out")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            run_pipeline([Digest()], source=opened[0], target=opened[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_an_unreadable_source_is_an_error_of_that_source(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Is a directory"):
         run_pipeline([Digest(), shell("cat >/dev/null")], source=os.open(tmp_path, os.O_RDONLY))
@@ -189,18 +201,28 @@ class _InterruptedError(Exception):
     pass
 
 
+class Rings:
+    """A tap that sends a signal to this process when the first bytes pass, and goes on for a while."""
+
+    def __init__(self) -> None:
+        self.rung = False
+
+    def feed(self, _block: memoryview) -> None:
+        if not self.rung:
+            self.rung = True
+            os.kill(os.getpid(), signal.SIGUSR2)
+            time.sleep(0.3)
+
+
 def test_a_signal_handler_that_raises_in_the_middle_leaves_nothing(started: list[subprocess.Popen[bytes]]) -> None:
     def interrupt(_number: int, _frame: object) -> None:
         raise _InterruptedError
 
     before = signal.signal(signal.SIGUSR2, interrupt)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR2))
     try:
-        timer.start()
         with pytest.raises(_InterruptedError):
-            run_pipeline([ENDLESS, Digest(), shell("exec cat >/dev/null")])
+            run_pipeline([ENDLESS, Rings(), shell("exec cat >/dev/null")])
     finally:
-        timer.join()
         signal.signal(signal.SIGUSR2, before)
     assert len(started) == 2
 

@@ -14,9 +14,9 @@ from ansible_collections.larapee.backup.plugins.module_utils._errors import Back
 from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.programs import Program
 
 STARTER = """
-import subprocess
+from subprocess import DEVNULL
 from ansible_collections.larapee.backup.plugins.module_utils import _process
-child = _process.start(["/bin/sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+child = _process.start(["/bin/sleep", "60"], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
 say(child.pid)
 wait()
 """

@@ -219,6 +219,7 @@ def test_a_foreign_file_that_took_the_name_of_a_crashed_run_survives_the_sweep(t
 def test_a_sweep_leaves_a_run_at_work_and_other_kinds_alone(tmp_path: Path) -> None:
     with reserve(tmp_path) as at_work:
         write_part(at_work)
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
         other = reserve(tmp_path, kind="config", compression="zstd")
         os.close(other._descriptor)
         before = names(tmp_path)

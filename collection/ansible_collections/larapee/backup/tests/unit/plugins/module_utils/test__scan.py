@@ -134,6 +134,13 @@ def test_a_dump_that_alters_another_schema_is_refused(written: bytes, target: st
     assert caught.value.reason == "other_schema"
 
 
+def test_a_schema_altered_before_an_event_is_looked_at_and_hides_no_event() -> None:
+    text = BODY % (ALTER % b"larapos" + b"/*!50003 SET x */ ;;\n/*!50106 CREATE*/ /*!50106 EVENT `e`")
+    assert scan(text, only_database="larapos").objects["events"] == 1
+    with pytest.raises(BackupError, match="alters the schema larapos"):
+        scan(text, only_database="other")
+
+
 def test_another_schema_in_a_body_is_the_routines_own_business() -> None:
     scan(BODY % (b"CREATE PROCEDURE `p`()\n" + ALTER % b"other"), only_database="larapos")
 
