@@ -55,8 +55,8 @@ build: setup ## the collection's archive and the runner's wheel, in dist/
 	@ansible-galaxy collection build --force --output-path dist $(collection)
 	@python -m pip wheel --quiet --no-deps --wheel-dir dist ./runner
 
-acceptance: setup ## what is too long for test: Python 3.12 or newer with the newer ansible-core
-	@scripts/second-leg
+acceptance: setup ## what is too long for test: real MySQL; Python 3.12 or newer with the newer ansible-core
+	@failed=0; for leg in mysql-leg second-leg; do scripts/$$leg || failed=1; done; exit $$failed
 
 clean: ## remove what the targets above made, except the demo's directory
 	rm -rf .venv .venv-second .cache .ansible dist build runner/build runner/src/*.egg-info .coverage .coverage.*

@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._mysql import _ddl_guard
 from tests.acceptance.mysql_shop import DATABASE, OPERATOR, RESTORER, SCHEMA, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.acceptance.mysql_shop import Shop
@@ -31,36 +34,101 @@ def refused(shop: Shop, match: str, *, reason: str) -> None:
     assert shop.files() == []
 
 
-def test_ddl_waits_until_the_dump_is_done(shop: Shop, fake_client: Callable[[str, str], None], tmp_path: Path) -> None:
+# The client's output is held back after its first pages: its snapshot is taken, most of the rows are not yet read.
+HELD = (
+    '$real "$@" | {{ head -c 8192; touch {reached}; while [ ! -e {gate} ]; do sleep 0.05; done; cat; }}\n'
+    "exit ${{PIPESTATUS[0]}}"
+)
+
+
+@dataclasses.dataclass
+class Migration:
+    """An ALTER in a thread of its own, which says when it is done."""
+
+    shop: Shop
+    done: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._alter)
+        self._thread.start()
+        return self
+
+    def _alter(self) -> None:
+        self.shop.source.sql("ALTER TABLE emptied ADD COLUMN later INT", database=DATABASE)
+        self.done.set()
+
+    def __exit__(self, *_error: object) -> None:
+        self._thread.join()
+
+
+@pytest.fixture
+def held_dump(
+    shop: Shop, fake_client: Callable[[str, str], None], tmp_path: Path
+) -> Iterator[Callable[[str], tuple[Path, list[dict[str, Any]], threading.Thread]]]:
+    """Starts a dump with a client that stops at a gate; gives the gate, the manifest to come and the thread."""
     gate, reached = tmp_path / "gate", tmp_path / "reached"
-    fake_client("mysqldump", f'touch {reached}; while [ ! -e {gate} ]; do sleep 0.05; done; exec $real "$@"')
-    altered = threading.Event()
 
-    def migrate() -> None:
-        shop.source.sql("ALTER TABLE emptied ADD COLUMN later INT", database=DATABASE)
-        altered.set()
+    def start(body: str) -> tuple[Path, list[dict[str, Any]], threading.Thread]:
+        fake_client("mysqldump", body.format(gate=gate, reached=reached))
+        documents: list[dict[str, Any]] = []
+        dumper = threading.Thread(target=lambda: documents.append(shop.document()))
+        dumper.start()
+        while not reached.exists():
+            assert dumper.is_alive()
+            time.sleep(0.02)
+        return gate, documents, dumper
 
-    documents: list[dict[str, object]] = []
-    dumper = threading.Thread(target=lambda: documents.append(shop.document()))
-    migrator = threading.Thread(target=migrate)
-    dumper.start()
-    while not reached.exists():
-        time.sleep(0.02)
-    migrator.start()
-    held = not altered.wait(0.7)
+    yield start
     gate.touch()
-    dumper.join()
-    migrator.join()
-    assert held
-    assert altered.is_set()
+
+
+def test_ddl_waits_until_the_dump_is_done(shop: Shop, held_dump: Callable[..., Any]) -> None:
+    gate, documents, dumper = held_dump(HELD)
+    with Migration(shop) as migration:
+        assert not migration.done.wait(0.7)
+        shop.source.sql("INSERT INTO orders (total) VALUES (1)", database=DATABASE)
+        gate.touch()
+        dumper.join()
+    assert migration.done.is_set()
     (document,) = documents
     assert document["ddl_guard"] == "block_ddl"
     assert "`later`" not in shop.plain_text(str(document["artifact"]))
 
 
+def test_ddl_that_comes_before_the_snapshot_stops_neither_the_dump_nor_the_shop(
+    shop: Shop, held_dump: Callable[..., Any]
+) -> None:
+    """With the lock taken too early, ALTER, dump and all sales wait for each other for ever."""
+    gate, documents, dumper = held_dump('touch {reached}; while [ ! -e {gate} ]; do sleep 0.05; done; exec $real "$@"')
+    with Migration(shop) as migration:
+        assert migration.done.wait(5)
+    gate.touch()
+    dumper.join(20)
+    assert not dumper.is_alive()
+    (document,) = documents
+    assert document["ddl_guard"] == "block_ddl"
+    assert "`later`" in shop.plain_text(str(document["artifact"]))
+
+
+def test_ddl_that_goes_on_and_on_is_not_waited_for_with_all_writes_stopped(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ddl_guard, "_LOCK_WAIT_SECONDS", 1)
+    holder = subprocess.Popen(
+        shop.source.client("mysql", "--execute", "LOCK TABLES larapos.emptied READ; SELECT SLEEP(6)"),
+        stdout=subprocess.DEVNULL,
+    )
+    time.sleep(0.5)
+    with Migration(shop):
+        time.sleep(0.5)
+        refused(shop, "a definition has been changing for 1 s", reason="schema_changed")
+        shop.source.sql("INSERT INTO orders (total) VALUES (1)", database=DATABASE)
+        holder.wait()
+
+
 def without_backup_admin(shop: Shop) -> str:
     """Return a command that changes a definition, as a migration would."""
-    shop.source.sql(f"REVOKE BACKUP_ADMIN ON *.* FROM {OPERATOR}; DROP TABLE {DATABASE}.old_days")
+    shop.source.sql(f"REVOKE BACKUP_ADMIN ON *.* FROM {OPERATOR}")
     client = " ".join(shop.source.client("mysql"))
     return f'{client} -e "ALTER TABLE {DATABASE}.emptied ADD COLUMN c$RANDOM$RANDOM INT"'
 
@@ -84,9 +152,10 @@ def test_ddl_in_every_attempt_fails_and_keeps_nothing(shop: Shop, fake_client: C
     refused(shop, "definitions changed during each of 3 attempts", reason="schema_changed")
 
 
-def test_a_table_without_transactions_is_refused_when_its_writes_cannot_be_held_off(shop: Shop) -> None:
-    shop.source.sql(f"REVOKE BACKUP_ADMIN ON *.* FROM {OPERATOR}")
-    refused(shop, "old_days have no transactions.*BACKUP_ADMIN", reason="not_transactional")
+def test_a_table_without_transactions_is_refused(shop: Shop) -> None:
+    """MySQL's backup lock lets writes to it through, and the snapshot does not know it."""
+    shop.source.sql("CREATE TABLE old_days (i INT) ENGINE = MyISAM", database=DATABASE)
+    refused(shop, "old_days have no transactions.*Convert them to InnoDB", reason="not_transactional")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,11 @@ def _last_number(gtids: str) -> int:
 
 @pytest.mark.parametrize(
     ("arguments", "has_position"),
-    [(("--server-id=3", "--gtid-mode=OFF"), True), (("--server-id=3", "--skip-log-bin"), False)],
+    [
+        (("--server-id=3", "--gtid-mode=OFF"), True),
+        (("--server-id=3", "--skip-log-bin"), False),
+        (("--server-id=3", "--skip-log-bin", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"), False),
+    ],
 )
 def test_servers_without_gtid_or_without_binary_log(
     make_server: Callable[..., MysqlServer],

@@ -151,7 +151,7 @@ def test_no_secret_was_left_on_the_machine(deployed: Deployed) -> None:
         assert [path for path in files if secret.encode() in path.read_bytes()] == [world.root / home]
 
 
-@pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: str(page.relative_to(TOP)))
 def test_every_command_that_a_page_mentions_exists(page: Path) -> None:
     words = re.findall(r"\blarapee-backup ([a-z]+)\b", page.read_text(encoding="utf-8"))
     assert [word for word in words if word not in COMMANDS] == []

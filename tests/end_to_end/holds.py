@@ -28,6 +28,7 @@ DUMPING = "dumping"  # half of the dump has passed
 SIGNING = "signing"  # all is dumped, the manifest is at ssh-keygen
 PLACED = "placed"  # artifact and signature are there, the manifest is not
 COMMITTED = "committed"  # the manifest is there, and nothing after it was done
+LOADING = "loading"  # of a restore: half of the dump is in the target
 POINTS = (STARTING, RECORDED, DUMPING, SIGNING, PLACED, COMMITTED)
 
 _HOLD = """\
@@ -61,6 +62,18 @@ while block := child.stdout.read(1 << 16):
     passed += len(block)
 sys.exit(child.wait())
 """
+_CLIENT = """\
+child = subprocess.Popen([REAL, *sys.argv[1:]], stdin=subprocess.PIPE)
+passed = 0
+while block := sys.stdin.buffer.read1(1 << 16):
+    child.stdin.write(block)
+    child.stdin.flush()
+    if passed < 1 << 20 <= passed + len(block):
+        hold(os.getppid())
+    passed += len(block)
+child.stdin.close()
+sys.exit(child.wait())
+"""
 _SSH_KEYGEN = """\
 message = sys.stdin.buffer.read()
 if "sign" in sys.argv and message.startswith(b"{"):
@@ -78,6 +91,11 @@ def link(source, target, **more):
         hold(os.getpid())
 os.link = link
 """
+_PROGRAMS = {
+    DUMPING: ("mariadb-dump", _DUMP_CLIENT),
+    SIGNING: ("ssh-keygen", _SSH_KEYGEN),
+    LOADING: ("mariadb", _CLIENT),
+}
 
 
 class Hold:
@@ -96,8 +114,8 @@ class Hold:
             command = self._program("branch", _BRANCH)
             lookup = "{{ lookup('ansible.builtin.pipe', '" + str(command) + "') }}"
             self.arguments = ("-e", json.dumps({"larapee_backup_branch": lookup}))
-        elif point in (DUMPING, SIGNING):
-            name, text = ("mariadb-dump", _DUMP_CLIENT) if point == DUMPING else ("ssh-keygen", _SSH_KEYGEN)
+        elif point in _PROGRAMS:
+            name, text = _PROGRAMS[point]
             self._program(name, f"REAL = {shutil.which(name)!r}\n{text}")
         else:
             self._program("sitecustomize.py", f"BEFORE = {point == PLACED}\n{_LINK}")
@@ -128,4 +146,4 @@ class Hold:
         return path
 
 
-__all__ = ("COMMITTED", "DUMPING", "PLACED", "POINTS", "RECORDED", "SIGNING", "STARTING", "Hold")
+__all__ = ("COMMITTED", "DUMPING", "LOADING", "PLACED", "POINTS", "RECORDED", "SIGNING", "STARTING", "Hold")

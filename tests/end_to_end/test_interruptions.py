@@ -57,12 +57,15 @@ def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -
     hold.wait()
     victims = [started.pid]
     if victim == EVERYTHING:
-        # The launcher last: what it started must not have the time to notice its end.
-        victims = sorted(below(branch.directory), reverse=True)
+        victims = list(below(branch.directory))
     elif victim == ANSIBLE_BELOW_WRAPPER:
         victims = children_of(started.pid)
     elif victim == MODULE:
         victims = [hold.module]
+    if number is SIGKILL:
+        # None of several must have the time to notice the end of another.
+        for pid in victims:
+            os.kill(pid, signal.SIGSTOP)
     assert victims
     for pid in victims:
         os.kill(pid, number)

@@ -43,6 +43,20 @@ def _show_rows(report: Report) -> None:
         for row in report.rows
     ]
     show(Table(f"run {report.run_id}{' (check mode)' if _checked(report) else ''}", columns, rows))
+    for row in report.rows:
+        _show_details(row)
+
+
+def _show_details(row: RunRecord) -> None:
+    """What a preview would do, and what a run warned of: a person must not have to ask for either."""
+    plan = row.details.get("plan")
+    if row.check_mode and isinstance(plan, dict):
+        for name, value in plan.items():
+            shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+            write_line(clean(f"  {str(name).replace('_', ' ')}: {'nothing' if shown is None else shown}"))
+    warnings = row.details.get("warnings")
+    for warning in warnings if isinstance(warnings, list) else []:
+        write_line(clean(f"warning: {row.branch or 'run'}: {warning}"))
 
 
 def _tell_failure(report: Report, *, with_tail: bool) -> None:

@@ -95,7 +95,7 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
         else:
             raise BackupError(
                 f"Failed to dump {request.database}: definitions changed during each of {_ATTEMPTS} attempts. Run it "
-                "when no migration runs, or grant RELOAD to the operator's account so that DDL waits.",
+                "when no migration runs, or grant RELOAD (MySQL: BACKUP_ADMIN) to the account.",
                 reason="schema_changed",
             )
     return outcome
@@ -182,11 +182,10 @@ def _attempt(
 ) -> _manifest.Manifest:
     with connect(options) as connection, _ddl_guard.hold_ddl_off(options, server) as guard:
         schema = _inspect_database(connection, server, request)
-        if guard.mode == _ddl_guard.DETECTED and schema.not_transactional:
+        if schema.not_transactional and not guard.holds_writes:
             raise BackupError(
                 f"Failed to dump {request.database}: {', '.join(schema.not_transactional)} have no transactions, and "
-                f"writes to them cannot be held off ({guard.why}). Grant RELOAD to the account or convert them to "
-                "InnoDB.",
+                f"writes to them cannot be held off ({guard.why}). Convert them to InnoDB.",
                 reason="not_transactional",
             )
         # Taken before the snapshot: what is committed by now is in it, whatever the clock does later.
@@ -200,7 +199,7 @@ def _attempt(
             run_id=request.run_id,
         )
         with reservation:
-            stream = DumpStream(request, server, client, reservation)
+            stream = DumpStream(request, server, client, guard, reservation)
             guard.require_alive()
             # The dump took as long as it took; the server may have closed the idle connection meanwhile.
             with connect(options) as later:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from . import _compress, _encrypt, _io, _pipeline
 from ._digest import Digest, Ends
 from ._errors import BackupError
-from ._mysql import _dump_client, _inspect
+from ._mysql import _ddl_guard, _dump_client, _inspect
 from ._mysql._connection import Server
 from ._mysql._scan import DumpScanner, difference
 from ._publish import Reservation
@@ -23,11 +23,18 @@ class DumpStream:
     """Runs the pass when it is made; ``plain`` and ``stored`` are the digests of both ends."""
 
     def __init__(
-        self, request: DumpRequest, server: Server, client: _dump_client.DumpClient, reservation: Reservation
+        self,
+        request: DumpRequest,
+        server: Server,
+        client: _dump_client.DumpClient,
+        guard: _ddl_guard.DdlGuard,
+        reservation: Reservation,
     ) -> None:
         self._request = request
         self._client = client
         self._server = server
+        self._guard = guard
+        self._snapshot_seen = False
         self.plain = Digest()
         self.stored = Digest()
         self._ends = Ends()
@@ -55,6 +62,9 @@ class DumpStream:
         self.plain.feed(block)
         self._ends.feed(block)
         self._scanner.feed(block)
+        if not self._snapshot_seen and _dump_client.has_snapshot(self._ends.head):
+            self._snapshot_seen = True
+            self._guard.snapshot_taken()
 
     def check(self, schema: _inspect.Schema) -> None:
         """Raise BackupError unless the dump is whole: trailer, objects, coordinates."""

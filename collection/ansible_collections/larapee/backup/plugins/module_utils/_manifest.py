@@ -24,11 +24,18 @@ from . import _io, _names
 SCHEMA_VERSION: t.Final = 1
 KINDS: t.Final = ("db_full", "db_increment", "files_full", "files_increment", "config")
 
-# Required beside the attributes of Manifest; a restore relies on them after it has begun to change its target.
+# Required beside the attributes of Manifest, by how the kind begins; a restore relies on them after it has begun to
+# change its target.
 _FIELDS: tuple[tuple[str, dict[str, type]], ...] = (
     ("", {"format": str, "tool_versions": dict}),
-    ("db_", {"engine": str, "version": str, "database": str, "start": dict, "end": dict}),
+    ("db_", {"engine": str, "version": str, "server_id": int, "database": str, "start": dict, "end": dict}),
     ("db_full", {"schema_character_set": str, "schema_collation": str, "objects": dict}),
+    ("db_full", {"longest_line": int, "ddl_guard": str}),
+)
+# Required too, but may be null.
+_NULLABLE: tuple[tuple[str, dict[str, type]], ...] = (
+    ("", {"encryption": dict, "base": str, "previous": str}),
+    ("db_full", {"epoch_reason": str}),
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -140,13 +147,11 @@ def _check_values(document: t.Mapping[str, t.Any]) -> None:
 
 
 def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
-    for start, fields in _FIELDS:
+    for start, fields in (*_FIELDS, *_NULLABLE):
         for field, of_type in fields.items():
-            if kind.startswith(start):
+            null = field in document and document[field] is None and (start, fields) in _NULLABLE
+            if kind.startswith(start) and not null:
                 _field(document, field, of_type)
-    for field, of_type in (("encryption", dict), ("base", str), ("previous", str)):
-        if field not in document or document[field] is not None:
-            _field(document, field, of_type)
     if kind == "db_full":
         counts = list(document["objects"].values())
         if not counts or not all(type(count) is int and count >= 0 for count in counts):

@@ -75,8 +75,10 @@ class _Pump(threading.Thread):
             self.error = exc
             self._on_error()
         finally:
-            self.close()
-            self.ended.set()
+            try:
+                self.close()
+            finally:
+                self.ended.set()
 
     def close(self) -> None:
         os.close(self._source)

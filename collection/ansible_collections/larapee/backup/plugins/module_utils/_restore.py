@@ -22,7 +22,7 @@ from ._digest import Ends
 from ._errors import BackupError
 from ._mysql import _grants, _inspect, _marker
 from ._mysql._connection import Server, connect, identify, quote_identifier, rows
-from ._mysql._dump_client import check_trailer
+from ._mysql._dump_client import check_trailer, require_vendor
 from ._mysql._option_file import describe_server, read_option_file, refuse_system_schema
 from ._mysql._scan import DumpScanner, difference
 from ._pipeline import Command
@@ -86,7 +86,7 @@ def restore_database(request: RestoreRequest, *, check_mode: bool = False) -> Re
             plan = _plan(request, options, server, entry, target)
             _check_target(request, options, entry, server, target)
         outcome = RestoreOutcome(entry=entry, plan=plan, seconds=timer.seconds, warnings=_warn(choice))
-        _process.find_tool(*_CLIENTS[server.engine])
+        require_vendor(_process.find_tool(*_CLIENTS[server.engine]), server)
         if check_mode:
             return outcome
         # The whole way to the plain bytes, before anything on the target changes.

@@ -54,6 +54,8 @@ _LOG_POSITION = re.compile(
 )
 _GTID_MARIADB = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([^']*)'", re.M)
 _GTID_MYSQL = re.compile(rb"SET @@GLOBAL\.GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'\+?([^']*)'")
+# What both vendors write first of a database's content, after the head.
+_CONTENT = re.compile(rb"^-- (?:Table structure|Temporary view structure|Dumping) ", re.M)
 _TRAILER = re.compile(rb"^-- Dump completed[^\n]*\s*\Z", re.M)
 
 
@@ -79,15 +81,21 @@ class DumpClient:
 def find_client(server: Server) -> DumpClient:
     """Return the dump client of the server's own vendor; raise BackupError when only the other one is installed."""
     path = _process.find_tool(*_CLIENTS[server.engine])
+    version = require_vendor(path, server)
+    return DumpClient(path=path, engine=server.engine, version=version, extra=_extra_arguments(path, server.engine))
+
+
+def require_vendor(path: str, server: Server) -> str:
+    """Return what the client at *path* says of its version; raise BackupError when it is not of the server's vendor."""
     version = _process.run([path, "--version"]).stdout.decode("utf-8", "replace").strip()
     engine = "mariadb" if "mariadb" in version.lower() else "mysql"
     if engine != server.engine:
         raise BackupError(
-            f"Failed to choose a dump client: the server is {server.engine} {server.version}, but {path} is {version}. "
+            f"Failed to choose a client: the server is {server.engine} {server.version}, but {path} is {version}. "
             f"Install the client of {server.engine}.",
             reason="wrong_client",
         )
-    return DumpClient(path=path, engine=engine, version=version, extra=_extra_arguments(path, engine))
+    return version
 
 
 def _extra_arguments(path: str, engine: str) -> tuple[str, ...]:
@@ -129,6 +137,11 @@ def check_trailer(tail: bytes) -> None:
         )
 
 
+def has_snapshot(head: bytes) -> bool:
+    """True once the output shows that the client has its snapshot and has given its global lock back."""
+    return _CONTENT.search(head) is not None
+
+
 def read_coordinates(client: DumpClient, *, head: bytes, tail: bytes) -> Coordinates | None:
     """Return what the dump says about the binary log; None when it says nothing."""
     found = _LOG_POSITION.search(head)
@@ -150,5 +163,7 @@ __all__: t.Final = (
     "check_trailer",
     "dump_command",
     "find_client",
+    "has_snapshot",
     "read_coordinates",
+    "require_vendor",
 )

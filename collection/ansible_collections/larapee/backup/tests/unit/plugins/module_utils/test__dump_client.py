@@ -220,3 +220,11 @@ def test_a_missing_client_names_its_package(tools: Path) -> None:
     with pytest.raises(BackupError, match="Install the package mariadb-client") as caught:
         _dump_client.find_client(server("mariadb"))
     assert caught.value.reason == "tool_missing"
+
+
+@pytest.mark.parametrize("line", ["-- Table structure for table `t`", "-- Dumping events for database 'larapos'"])
+def test_the_snapshot_is_there_when_the_content_begins(line: str) -> None:
+    head, _content, _rest = RECORDED.partition(b"-- Sequence structure")
+    assert _dump_client.has_snapshot(RECORDED)
+    assert not _dump_client.has_snapshot(head)
+    assert _dump_client.has_snapshot(head + line.encode())

@@ -51,7 +51,7 @@ def test_unknown_fields_are_kept_byte_for_byte() -> None:
         *("schema", "artifact", "branch", "kind", "format", "sequence", "epoch", "created_at", "run_id"),
         *("size", "sha256", "plain_size", "plain_sha256", "compression", "encryption", "base", "previous"),
         *("tool_versions", "engine", "version", "database", "schema_character_set", "schema_collation", "objects"),
-        *("start", "end"),
+        *("start", "end", "server_id", "longest_line", "ddl_guard", "epoch_reason"),
     ],
 )
 def test_a_missing_field_is_refused_by_name(field: str) -> None:
@@ -99,7 +99,7 @@ def test_a_wrong_field_is_refused_by_name(field: str, value: object, why: str) -
         check(**{field: value})
 
 
-@pytest.mark.parametrize("field", ["schema", "sequence", "size", "plain_size"])
+@pytest.mark.parametrize("field", ["schema", "sequence", "size", "plain_size", "server_id", "longest_line"])
 def test_true_is_not_a_number(field: str) -> None:
     with pytest.raises(ManifestError, match=f"the field {field} is missing or not a int"):
         check(**{field: True})
@@ -121,7 +121,7 @@ def test_an_encrypted_name_needs_recipients(encryption: object, name: str) -> No
     [
         ("public-uploads-20261122-1432.tar.zst", ("engine", "version", "database", "objects", "start", "end")),
         ("config-20261122-1432.tar.zst", ("engine", "version", "database", "objects", "start", "end")),
-        ("db-20261122-1432.binlog.zst", ("objects", "schema_character_set", "schema_collation")),
+        ("db-20261122-1432.binlog.zst", ("objects", "schema_collation", "longest_line", "ddl_guard", "epoch_reason")),
     ],
 )
 def test_each_kind_needs_only_its_own_fields(name: str, without: tuple[str, ...]) -> None:

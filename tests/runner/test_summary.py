@@ -1,0 +1,46 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person is told at the end of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from larapee_runner.outcome import ExitCode, Seen
+from larapee_runner.recorder import RunRecord
+from larapee_runner.run import Report
+from larapee_runner.summary import show_summary
+
+if TYPE_CHECKING:
+    import pytest
+
+PLAN = {"artifact": "db-20261122-2315.sql.gz.age", "replaces": None, "position": {"file": "bin.000001", "position": 4}}
+
+
+def report(*, check_mode: bool, details: dict[str, Any]) -> Report:
+    pending = RunRecord.pending(run_id=str(uuid.uuid4()), playbook="p", launcher="cli", check_mode=check_mode)
+    row = dataclasses.replace(pending, branch="branch-001", kind="restore").ended("success", details=details)
+    return Report(run_id=row.run_id, code=ExitCode.OK, seen=Seen(rc=0, stats=True), output=None, rows=[row])
+
+
+def test_a_preview_tells_its_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(report(check_mode=True, details={"plan": PLAN}), quiet=False, verbose=False)
+    shown = capsys.readouterr().out
+    assert "artifact: db-20261122-2315.sql.gz.age" in shown
+    assert "replaces: nothing" in shown
+    assert "position: file bin.000001, position 4" in shown
+
+
+def test_a_run_does_not_repeat_its_plan_but_tells_its_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    details = {"plan": PLAN, "warnings": ["Newer fulls were passed over."]}
+    show_summary(report(check_mode=False, details=details), quiet=False, verbose=False)
+    shown = capsys.readouterr().out
+    assert "replaces" not in shown
+    assert "warning: branch-001: Newer fulls were passed over." in shown
+
+
+def test_quiet_says_nothing_of_a_success(capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(report(check_mode=True, details={"plan": PLAN}), quiet=True, verbose=False)
+    assert capsys.readouterr().out == ""
