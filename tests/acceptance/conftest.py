@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-GTID = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+USUAL = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-bin-trust-function-creators=1")
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +30,13 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Mysql
 
 @pytest.fixture(scope="session")
 def source(make_server: Callable[..., MysqlServer]) -> Iterator[MysqlServer]:
-    with make_server("--server-id=1", *GTID) as server:
+    with make_server("--server-id=1", *USUAL) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def target(make_server: Callable[..., MysqlServer]) -> Iterator[MysqlServer]:
-    with make_server("--server-id=2", "--log-bin-trust-function-creators=1", *GTID) as server:
+    with make_server("--server-id=2", *USUAL) as server:
         yield server
 
 

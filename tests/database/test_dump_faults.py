@@ -182,8 +182,11 @@ def test_a_second_dump_at_once_is_told_who_holds_the_lock(estate: Estate, fake_t
 def test_what_a_crash_left_is_removed_by_the_next_run_and_foreign_files_stay(estate: Estate) -> None:
     estate.local.mkdir(mode=0o700)
     crashed = "db-20260101-0300.sql.gz.age"
-    for name in (f".{crashed}.intent", f".{crashed}.part", f"{crashed}.manifest.json.sig", crashed):
-        (estate.local / name).write_bytes(b"rubbish")
+    (estate.local / f".{crashed}.intent").write_bytes(b"rubbish")
+    for name in (crashed, f"{crashed}.manifest.json.sig"):
+        part = estate.local / f".{name}.part"
+        part.write_bytes(b"rubbish")
+        (estate.local / name).hardlink_to(part)
     foreign = {"db-20250101-0300.sql.gz", "notes.txt", ".hidden.part"}
     for name in foreign:
         (estate.local / name).write_bytes(b"not ours")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_LINES = 400
+# In two parts, or the licence checker would read it as this file's own.
+LICENCE = "SPDX-License-" + "Identifier: GPL-3.0-or-later"
 CODE = {".py", ".yml", ".yaml", ".sh", ".toml", ".cfg", ".sql"}
 GENERATED = "changelogs/changelog.yaml"
 
@@ -49,9 +51,7 @@ def test_there_are_no_symbolic_links(files: list[Path]) -> None:
 
 
 def test_every_source_file_says_its_licence(files: list[Path]) -> None:
-    missing = [
-        path for path, text in _code(files) if text and "SPDX-License-Identifier: GPL-3.0-or-later" not in text[:700]
-    ]
+    missing = [path for path, text in _code(files) if text and LICENCE not in text[:700]]
     assert missing == []
 
 

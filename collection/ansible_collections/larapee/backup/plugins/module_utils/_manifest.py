@@ -154,7 +154,7 @@ def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
                 _field(document, field, of_type)
     if kind == "db_full":
         counts = list(document["objects"].values())
-        if not counts or not all(type(count) is int and count >= 0 for count in counts):
+        if not counts or any(not isinstance(count, int) or isinstance(count, bool) or count < 0 for count in counts):
             raise ManifestError("the field objects has no counts")
 
 

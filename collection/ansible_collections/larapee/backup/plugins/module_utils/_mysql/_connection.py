@@ -35,12 +35,13 @@ _READ_TIMEOUT = 600
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """``engine`` is ``mariadb`` or ``mysql``; ``version`` as the server writes it."""
+    """``engine`` is ``mariadb`` or ``mysql``; ``version`` as the server writes it; ``gtid``: MySQL numbers transactions."""
 
     engine: str
     version: str
     server_id: int
     log_bin: bool
+    gtid: bool = False
 
     @property
     def release(self) -> tuple[int, int, int]:
@@ -121,7 +122,8 @@ def rows(connection: Connection, query: str, arguments: t.Sequence[t.Any] = ()) 
 def identify(connection: Connection) -> Server:
     ((version, server_id, log_bin),) = rows(connection, "SELECT VERSION(), @@server_id, @@log_bin")
     engine = "mariadb" if "mariadb" in str(version).lower() else "mysql"
-    return Server(engine=engine, version=str(version), server_id=int(server_id), log_bin=bool(log_bin))
+    gtid = engine == "mysql" and rows(connection, "SELECT @@gtid_mode") == [("ON",)]
+    return Server(engine=engine, version=str(version), server_id=int(server_id), log_bin=bool(log_bin), gtid=gtid)
 
 
 def quote_identifier(name: str) -> str:

@@ -33,7 +33,7 @@ _COMMON = (
 # engine -> (arguments always, arguments when the server writes a binary log)
 _ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mariadb": ((), ("--master-data=2", "--gtid")),
-    "mysql": (("--column-statistics=0",), ("--source-data=2", "--set-gtid-purged=COMMENTED")),
+    "mysql": (("--column-statistics=0",), ("--source-data=2",)),
 }
 _CLIENTS = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
 
@@ -87,7 +87,14 @@ def find_client(server: Server) -> DumpClient:
 
 def require_vendor(path: str, server: Server) -> str:
     """Return what the client at *path* says of its version; raise BackupError when it is not of the server's vendor."""
-    version = _process.run([path, "--version"]).stdout.decode("utf-8", "replace").strip()
+    asked = _process.run([path, "--version"])
+    version = asked.stdout.decode("utf-8", "replace").strip()
+    if asked.returncode != 0:
+        said = asked.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise BackupError(
+            f"Failed to start {path}: {said[0] if said else f'status {asked.returncode}'}. Install its package anew.",
+            reason="tool_missing",
+        )
     engine = "mariadb" if "mariadb" in version.lower() else "mysql"
     if engine != server.engine:
         raise BackupError(
@@ -108,6 +115,9 @@ def _extra_arguments(path: str, engine: str) -> tuple[str, ...]:
 def dump_command(client: DumpClient, server: Server, *, option_file: str, database: str) -> Command:
     always, with_binary_log = _ARGUMENTS[client.engine]
     arguments = (*_COMMON, *always, *client.extra, *(with_binary_log if server.log_bin else ()))
+    if client.engine == "mysql":
+        # By default the client writes statements that a restorer may not run; COMMENTED without GTIDs is an error to it.
+        arguments += (f"--set-gtid-purged={'COMMENTED' if server.log_bin and server.gtid else 'OFF'}",)
     # The option file must come first; by --defaults-file no other one is read.
     return Command("the dump client", (client.path, f"--defaults-file={option_file}", *arguments, "--", database))
 

@@ -33,6 +33,7 @@ _RESTORE_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "mariadb": (("SET USER", "SUPER"),),
     "mysql": (
         ("SET_ANY_DEFINER", "SET_USER_ID", "SUPER"),
+        ("ALLOW_NONEXISTENT_DEFINER", "SET_USER_ID", "SUPER"),
         ("SYSTEM_USER",),
         ("SESSION_VARIABLES_ADMIN", "SYSTEM_VARIABLES_ADMIN", "SUPER"),
     ),

@@ -110,6 +110,17 @@ def test_the_coordinates_of_a_recorded_dump_are_read() -> None:
     assert found.gtid.startswith("1-1-")
 
 
+@pytest.mark.parametrize(
+    ("log_bin", "gtid", "option"),
+    [(True, True, "COMMENTED"), (True, False, "OFF"), (False, True, "OFF"), (False, False, "OFF")],
+)
+def test_gtids_are_asked_for_only_where_mysql_numbers_transactions(log_bin: bool, gtid: bool, option: str) -> None:
+    """With gtid_mode=OFF, the default of 8.0, the client calls COMMENTED an error; seen on 9.7."""
+    there = Server(engine="mysql", version="8.0.40", server_id=1, log_bin=log_bin, gtid=gtid)
+    argv = _dump_client.dump_command(MYSQL, there, option_file="/f", database="larapos").argv
+    assert [part for part in argv if "gtid" in part] == [f"--set-gtid-purged={option}"]
+
+
 # Lines as the documentation of mysqldump 8.4 describes them (--source-data, --set-gtid-purged=COMMENTED).
 MYSQL_HEAD = b"""-- MySQL dump 10.13  Distrib 8.4.3, for Linux (x86_64)
 --
@@ -220,6 +231,13 @@ def test_a_missing_client_names_its_package(tools: Path) -> None:
     with pytest.raises(BackupError, match="Install the package mariadb-client") as caught:
         _dump_client.find_client(server("mariadb"))
     assert caught.value.reason == "tool_missing"
+
+
+def test_a_client_that_cannot_start_is_of_no_vendor(tools: Path) -> None:
+    (tools / "mysql").write_text("#!/bin/sh\necho 'error while loading shared libraries' >&2\nexit 127\n")
+    (tools / "mysql").chmod(0o755)
+    with pytest.raises(BackupError, match="mysql: error while loading shared libraries. Install its package anew"):
+        _dump_client.require_vendor(str(tools / "mysql"), server("mysql"))
 
 
 @pytest.mark.parametrize("line", ["-- Table structure for table `t`", "-- Dumping events for database 'larapos'"])

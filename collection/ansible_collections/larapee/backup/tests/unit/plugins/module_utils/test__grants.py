@@ -157,6 +157,23 @@ def test_what_an_account_of_mariadb_lacks_for_a_restore(account: str, missing: l
     assert _grants.missing_for_restore(grants, database="larapos", server=MARIADB) == missing
 
 
+# Tried one by one on MySQL 9.7.4, 2026-11-22; SET_USER_ID is 8.0's name for two of them.
+@pytest.mark.parametrize(
+    ("everywhere", "missing"),
+    [
+        ("ALLOW_NONEXISTENT_DEFINER,SESSION_VARIABLES_ADMIN,SET_ANY_DEFINER,SYSTEM_USER", []),
+        ("SESSION_VARIABLES_ADMIN,SET_USER_ID,SYSTEM_USER", []),
+        ("SESSION_VARIABLES_ADMIN,SET_ANY_DEFINER,SYSTEM_USER", ["ALLOW_NONEXISTENT_DEFINER ON *.*"]),
+        ("ALLOW_NONEXISTENT_DEFINER,SESSION_VARIABLES_ADMIN,SYSTEM_USER", ["SET_ANY_DEFINER ON *.*"]),
+        ("SUPER", ["SYSTEM_USER ON *.*"]),
+    ],
+)
+def test_what_an_account_of_mysql_lacks_for_a_restore(everywhere: str, missing: list[str]) -> None:
+    lines = [f"GRANT {everywhere} ON *.* TO `r`@`localhost`", "GRANT ALL PRIVILEGES ON `larapos`.* TO `r`@`localhost`"]
+    grants = _grants.parse_grants(lines)
+    assert _grants.missing_for_restore(grants, database="larapos", server=MYSQL) == missing
+
+
 def test_an_account_that_may_only_read_lacks_the_rest_for_a_restore() -> None:
     grants = _grants.parse_grants(RECORDED["operator"])
     missing = _grants.missing_for_restore(grants, database="larapos", server=MARIADB)

@@ -82,8 +82,8 @@ def test_other_names_are_other_locks(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_given_back_when_the_work_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), _lock.hold(str(tmp_path), "full-branch-001", run_id="r"):
-        _ = 1 / 0
+    with pytest.raises(FileNotFoundError), _lock.hold(str(tmp_path), "full-branch-001", run_id="r"):
+        os.stat(tmp_path / "gone")
     with _lock.hold(str(tmp_path), "full-branch-001", run_id="r"):
         pass
 

@@ -7,7 +7,7 @@ import datetime as dt
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.larapee.backup.plugins.module_utils import _names
@@ -67,6 +67,7 @@ def test_names_are_in_utc_wherever_the_branch_is(moment: dt.datetime, minute: st
     assert next(_names.candidate_names("db_full", "gzip", encrypted=False, now=moment)) == f"db-{minute}.sql.gz"
 
 
+@settings(deadline=None)
 @given(form=st.sampled_from(FORMS), encrypted=st.booleans(), now=MOMENTS, skip=st.integers(0, 60))
 def test_a_name_says_what_it_was_made_from(form: tuple[str, str], encrypted: bool, now: dt.datetime, skip: int) -> None:
     kind, compression = form
@@ -103,6 +104,7 @@ def test_other_names_are_not_artifacts(name: str) -> None:
     assert _names.parse_name(name) is None
 
 
+@settings(deadline=None)
 @given(form=st.sampled_from(FORMS), encrypted=st.booleans(), now=MOMENTS)
 def test_the_names_of_one_moment_are_the_same_from_whichever_of_them(
     form: tuple[str, str], encrypted: bool, now: dt.datetime

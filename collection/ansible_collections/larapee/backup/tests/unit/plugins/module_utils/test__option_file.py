@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
@@ -69,6 +69,7 @@ def test_a_value_is_what_the_clients_take_it_for(written: str, read: str) -> Non
     assert password(written) == read
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"])))
 def test_any_password_survives_being_quoted(secret: str) -> None:
     quoted = '"' + secret.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -170,7 +170,7 @@ def test_reservations_of_many_processes_never_share_a_name(tmp_path: Path) -> No
             stdout=subprocess.PIPE,
             text=True,
         )
-        for _ in range(4)
+        for _number in range(4)
     ]
     for child in children:
         assert child.stdin is not None
