@@ -46,6 +46,7 @@ units: setup ## the collection's unit tests, under ansible-test and under pytest
 	@scripts/run-pytest $(collection)/tests/unit
 
 integration: setup ## what needs real servers, processes and files
+	@scripts/ansible-test integration
 	@scripts/run-pytest tests
 
 coverage: setup ## all of pytest, with the lines and branches that no test reached

@@ -113,7 +113,7 @@ def picture(server: MysqlServer, database: str = DATABASE) -> dict[str, Any]:
     """All of a schema by three independent witnesses: checksums, the information schema, the stock dump client."""
     names = server.sql(
         "SELECT CONCAT('`', REPLACE(TABLE_NAME, '`', '``'), '`') FROM information_schema.TABLES"
-        # With an index over JSON's arrays CHECKSUM TABLE tells another number each time; the other two look at that table.
+        # With an index over an array in JSON the checksum is another one each time; the other witnesses see that table.
         f" WHERE TABLE_SCHEMA = '{database}' AND TABLE_TYPE = 'BASE TABLE' AND TABLE_NAME <> 'baskets' ORDER BY 1"
     ).splitlines()
     assert names, f"{database} holds no table: an empty comparison proves nothing"

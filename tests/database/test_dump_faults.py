@@ -227,3 +227,9 @@ def test_a_killed_dumper_leaves_no_dump_client_behind(estate: Estate, fake_tools
     fake_tools.dump_client('exec $real "$@"')
     outcome = estate.dump()
     assert "Removed what an interrupted run left" in outcome.warnings[0]
+
+
+def test_a_server_without_tls_is_refused_when_the_option_file_asks_for_it(estate: Estate) -> None:
+    with estate.operator_file.open("a") as handle:
+        handle.write("ssl\n")
+    refused(estate, "SSL is required|asks for TLS", reason="database_unreachable")

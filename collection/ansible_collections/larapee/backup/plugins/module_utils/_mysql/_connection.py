@@ -17,6 +17,7 @@ import typing as t
 
 from .._errors import BackupError
 from ._option_file import describe_server
+from ._tls import tls_context, wants_tls
 
 try:
     import pymysql
@@ -35,7 +36,7 @@ _READ_TIMEOUT = 600
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """``engine`` is ``mariadb`` or ``mysql``; ``version`` as the server writes it; ``gtid``: MySQL numbers transactions."""
+    """``engine`` is ``mariadb`` or ``mysql``; ``version`` as the server writes it; ``gtid``: MySQL's gtid_mode."""
 
     engine: str
     version: str
@@ -70,6 +71,7 @@ def connect(options: t.Mapping[str, str]) -> t.Iterator[Connection]:
             reason="database_unreachable",
         ) from exc
     try:
+        _require_tls(connection, options)
         yield connection
     except (pymysql.MySQLError, OSError) as exc:
         if isinstance(exc, pymysql.MySQLError):
@@ -81,6 +83,16 @@ def connect(options: t.Mapping[str, str]) -> t.Iterator[Connection]:
     finally:
         with contextlib.suppress(Exception):
             connection.close()
+
+
+def _require_tls(connection: Connection, options: t.Mapping[str, str]) -> None:
+    """PyMySQL before 1.1 (Debian 12 has 1.0) goes on in plain text when the server offers no TLS."""
+    if wants_tls(options) and not rows(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]:
+        raise BackupError(
+            f"Failed to connect to {describe_server(options)} as {options['user']}: the option file asks for TLS, the "
+            "server has none. Switch it on there.",
+            reason="database_unreachable",
+        )
 
 
 def _arguments(options: t.Mapping[str, str]) -> dict[str, t.Any]:
@@ -97,12 +109,8 @@ def _arguments(options: t.Mapping[str, str]) -> dict[str, t.Any]:
     else:
         arguments["host"] = options.get("host", "localhost")
         arguments["port"] = int(options.get("port", "3306"))
-    for key in ("ssl_ca", "ssl_cert", "ssl_key"):
-        if key in options:
-            arguments[key] = options[key]
-    verify = options.get("ssl_mode", "").upper() == "VERIFY_IDENTITY" or "ssl_verify_server_cert" in options
-    if verify:
-        arguments["ssl_verify_cert"] = arguments["ssl_verify_identity"] = True
+    if wants_tls(options):
+        arguments["ssl"] = tls_context(options)
     return arguments
 
 

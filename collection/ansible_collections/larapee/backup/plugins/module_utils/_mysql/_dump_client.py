@@ -116,7 +116,7 @@ def dump_command(client: DumpClient, server: Server, *, option_file: str, databa
     always, with_binary_log = _ARGUMENTS[client.engine]
     arguments = (*_COMMON, *always, *client.extra, *(with_binary_log if server.log_bin else ()))
     if client.engine == "mysql":
-        # By default the client writes statements that a restorer may not run; COMMENTED without GTIDs is an error to it.
+        # Left out, it writes statements that a restorer may not run; COMMENTED without GTIDs is an error.
         arguments += (f"--set-gtid-purged={'COMMENTED' if server.log_bin and server.gtid else 'OFF'}",)
     # The option file must come first; by --defaults-file no other one is read.
     return Command("the dump client", (client.path, f"--defaults-file={option_file}", *arguments, "--", database))
