@@ -86,6 +86,14 @@ def test_every_column_comes_back(store: RunStore) -> None:
     assert store.query(run_id=record.run_id) == [record]
 
 
+def test_observed_end_never_changes(store: RunStore) -> None:
+    end = at_level(str(uuid.uuid4()), "branch-001", Evidence.OBSERVED)
+    store.upsert([end])
+    store.upsert([make_record(run_id=end.run_id, branch="branch-001").ended("failed", error="Another end.")])
+    store.upsert([at_level(end.run_id, "branch-001", Evidence.INFERRED)])
+    assert store.query(run_id=end.run_id) == [end]
+
+
 def test_inference_stays_readable_below_the_observed_end(store: RunStore) -> None:
     run_id = str(uuid.uuid4())
     inferred = at_level(run_id, "branch-001", Evidence.INFERRED)

@@ -214,14 +214,16 @@ def test_a_dump_that_alters_another_schema_is_refused_and_the_target_left_empty(
     assert sql(estate.target, "SHOW DATABASES LIKE 'staging'") == ""
 
 
-def failing_client(fake_tools: FakeTools) -> None:
-    fake_tools.script("mariadb", 'head -c 4000 | /usr/bin/mariadb "$@"; cat >/dev/null; exit 1')
+def partial_client(fake_tools: FakeTools, *, status: int) -> None:
+    """A client that loads only the beginning."""
+    answer = 'case "$*" in *--version*|*--execute*) exec /usr/bin/mariadb "$@";; esac'
+    fake_tools.script("mariadb", f'{answer}\nhead -c 4000 | /usr/bin/mariadb "$@"; cat >/dev/null; exit {status}')
 
 
 def test_a_restore_that_fails_half_way_leaves_an_empty_target_empty(
     estate: Estate, artifact: Path, fake_tools: FakeTools
 ) -> None:
-    failing_client(fake_tools)
+    partial_client(fake_tools, status=1)
     with pytest.raises(BackupError, match="The target is empty, as it was"):
         estate.restore()
     assert sql(estate.target, "SHOW DATABASES LIKE 'larapos'") == ""
@@ -231,7 +233,7 @@ def test_a_restore_that_fails_half_way_marks_a_replaced_target_as_unusable(
     estate: Estate, artifact: Path, fake_tools: FakeTools
 ) -> None:
     sql(estate.target, SCHEMA)
-    failing_client(fake_tools)
+    partial_client(fake_tools, status=1)
     with pytest.raises(BackupError, match="unusable and marked so"):
         estate.restore(confirm="branch-001")
     assert artifact.name in sql(estate.target, f"SELECT artifact FROM larapos.{MARK}")
@@ -244,7 +246,7 @@ def test_a_restore_that_fails_half_way_marks_a_replaced_target_as_unusable(
 def test_a_client_that_loads_only_a_part_and_ends_well_is_found_out(
     estate: Estate, artifact: Path, fake_tools: FakeTools
 ) -> None:
-    fake_tools.script("mariadb", 'head -c 4000 | /usr/bin/mariadb "$@"; cat >/dev/null; exit 0')
+    partial_client(fake_tools, status=0)
     with pytest.raises(BackupError, match="of the full"):
         estate.restore()
 

@@ -19,7 +19,7 @@ from tests.docs.pages import DOCS, TOP, code, table, tables
 PAGE = DOCS / "runbook.md"
 COLLECTION = TOP / "collection/ansible_collections/larapee/backup"
 RECORDER = COLLECTION / "plugins/plugin_utils/_recorder"
-FAILURES = ("BackupError", "fail_json")
+FAILURES = ("BackupError", "_refusal", "fail_json")
 REASONS = "| `error` has | `reason` |"
 
 

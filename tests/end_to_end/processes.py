@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 
 def seen(pid: int) -> bytes:

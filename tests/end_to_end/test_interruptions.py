@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -68,7 +69,9 @@ def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -
             os.kill(pid, signal.SIGSTOP)
     assert victims
     for pid in victims:
-        os.kill(pid, number)
+        # One of several may have ended by the end of another.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
     assert started.wait() == EXIT_CODES[victim, number], started.output
     if number is SIGKILL and point in (STARTING, RECORDED) and victim != ANSIBLE_BELOW_WRAPPER:
         # What stands still is no work of a module's, and who could end it is dead: it would have ended by itself.

@@ -46,8 +46,14 @@ PASSED_ON = (
     "LARAPEE_BACKUP_*",
 )
 
-# The guard passes only if the callback of this very run set the first one; the second names another run's lock.
-NEVER_PASSED_ON = ("LARAPEE_BACKUP_RECORDER", "LARAPEE_BACKUP_OWNER_LOCK")
+# The callback of this very run sets the first ones; another run's would mislead. Debug output holds every module's
+# arguments, and with them secrets.
+NEVER_PASSED_ON = (
+    "LARAPEE_BACKUP_RECORDER",
+    "LARAPEE_BACKUP_RECORDER_PID",
+    "LARAPEE_BACKUP_OWNER_LOCK",
+    "ANSIBLE_DEBUG",
+)
 
 
 def launcher_name(environ: Mapping[str, str], *, interactive: bool) -> str:
@@ -94,6 +100,9 @@ def child_environment(
         for name, value in environ.items()
         if name not in NEVER_PASSED_ON and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     }
+    if not _is_utf8(env):
+        # ansible refuses to start in any other.
+        env["LC_ALL"] = "C.UTF-8"
     env["ANSIBLE_CALLBACKS_ENABLED"] = callbacks_enabled(environ, cwd)
     env["LARAPEE_BACKUP_RUN_ID"] = run_id
     env["LARAPEE_BACKUP_LAUNCHER"] = launcher
@@ -110,6 +119,11 @@ def configured(config: Path, option: str) -> str:
         # ansible-playbook will refuse this file itself, with its own words.
         return ""
     return parser.get("defaults", option, fallback="")
+
+
+def _is_utf8(environ: Mapping[str, str]) -> bool:
+    locale = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "C")
+    return locale.partition(".")[2].partition("@")[0].lower().replace("-", "") == "utf8"
 
 
 def _world_writable(directory: Path) -> bool:

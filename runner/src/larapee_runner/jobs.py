@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import signal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import processes, workdir
 from .events import EventLog, Failure
-from .outcome import Seen, Stop
+from .outcome import Seen, Stop, stop_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,10 @@ class Job:
     def output(self) -> Path:
         return self.artifact_dir / "stdout"
 
+    @property
+    def stop_reason(self) -> Path:
+        return self.private_dir / "stop-reason"
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -79,10 +84,10 @@ class Watch:
     A kill at once would leave workers and their modules (a dump, say) running without a parent.
     """
 
-    def __init__(self, stop: StopRequest, *, timeout_s: float | None, grace_s: float) -> None:
+    def __init__(self, stop: StopRequest, job: Job) -> None:
         self._stop = stop
-        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._grace_s = grace_s
+        self._job = job
+        self._deadline = None if job.timeout_s is None else time.monotonic() + job.timeout_s
         self._asked_at: float | None = None
 
     def __call__(self) -> bool:
@@ -93,9 +98,10 @@ class Watch:
             return False
         if self._asked_at is None:
             self._asked_at = now
+            _leave_word(self._job, self._stop.reason)
             processes.signal_children(signal.SIGTERM)
             return False
-        return self._stop.urgent or now - self._asked_at >= self._grace_s
+        return self._stop.urgent or now - self._asked_at >= self._job.grace_s
 
 
 def run_job(job: Job, *, stop: StopRequest, observer: Observer) -> Ended:
@@ -118,10 +124,9 @@ def run_job(job: Job, *, stop: StopRequest, observer: Observer) -> Ended:
 def _launch(job: Job, *, stop: StopRequest, log: EventLog) -> tuple[int | None, str | None]:
     from ansible_runner.runner import Runner
 
-    watch = Watch(stop, timeout_s=job.timeout_s, grace_s=job.grace_s)
     runner = Runner(
         _configure(job),
-        cancel_callback=watch,
+        cancel_callback=Watch(stop, job),
         event_handler=log.handle,
         status_handler=lambda data, runner_config: _on_status(job, data),
     )
@@ -156,6 +161,7 @@ def _configure(job: Job) -> Any:
     config.prepare()
     config.pexpect_timeout = POLL_S
     config.env = {**job.env, **{name: config.env[name] for name in RUNNER_VARIABLES if name in config.env}}
+    config.env["LARAPEE_BACKUP_STOP_REASON"] = str(job.stop_reason)
     config.command[0] = ansible_playbook(job.env)
     return config
 
@@ -166,6 +172,14 @@ def ansible_playbook(env: Mapping[str, str]) -> str:
     if beside.is_file():
         return str(beside)
     return shutil.which("ansible-playbook", path=env.get("PATH")) or "ansible-playbook"
+
+
+def _leave_word(job: Job, reason: Stop) -> None:
+    """The callback records the end, and of the signal alone it could not tell why it came."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(job.stop_reason, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(stop_words(reason, job.timeout_s))
 
 
 def _on_status(job: Job, data: Mapping[str, Any]) -> None:

@@ -97,13 +97,20 @@ def exit_code(seen: Seen, rows: Sequence[RowEnd], *, recorded: bool) -> ExitCode
     return ExitCode.FAILED
 
 
+def stop_words(stop: Stop, timeout_s: float | None) -> str:
+    """Why the launcher ends a run, in the words of its row."""
+    if stop is Stop.TIMEOUT:
+        return "timed out" + (f" after {timeout_s:g} s" if timeout_s else "")
+    return f"interrupted by {stop}"
+
+
 def explain(seen: Seen) -> str:
     """One line for the row of a run whose end only the launcher saw."""
     if seen.stop is Stop.TIMEOUT:
-        limit = f" after {seen.timeout_s:g} s" if seen.timeout_s else ""
-        return f"Failed to finish run: timed out{limit}. Find what took so long in its output, or raise --timeout."
+        words = stop_words(seen.stop, seen.timeout_s)
+        return f"Failed to finish run: {words}. Find what took so long in its output, or raise --timeout."
     if seen.stop is not None:
-        return f"Failed to finish run: interrupted by {seen.stop}. Start it again."
+        return f"Failed to finish run: {stop_words(seen.stop, None)}. Start it again."
     if seen.crash is not None:
         return f"Failed to finish run: the launcher met {seen.crash}. Start it again; the output tells how far it got."
     if seen.rc is None:
@@ -142,4 +149,4 @@ def _first_error(output: str) -> str:
     return ""
 
 
-__all__ = ("ExitCode", "RowEnd", "Seen", "Stop", "exit_code", "explain", "unparsable")
+__all__ = ("ExitCode", "RowEnd", "Seen", "Stop", "exit_code", "explain", "stop_words", "unparsable")

@@ -166,15 +166,15 @@ class Run:
 
     def _tidy(self) -> None:
         """Leave nothing of earlier runs in doubt: what was lost becomes a failed row before this one starts."""
-        workdir.rotate(self._settings.state_path)
         try:
+            workdir.rotate(self._settings.state_path)
             for record in self._recorder.reconcile():
                 self._reporter.warn(
                     f"run {record.run_id}, started {record.started_at:%Y-%m-%d %H:%M} UTC: {record.error}"
                 )
             self._recorder.flush()
-        except (RecorderError, OSError) as error:
-            self._reporter.warn(f"Earlier runs could not be settled: {error}")
+        except Exception as error:  # noqa: BLE001 - nothing of earlier runs may stop this one
+            self._reporter.warn(f"Earlier runs could not be settled: {type(error).__name__}: {error}")
 
     def _own(self) -> contextlib.AbstractContextManager[object]:
         """Hold the run's lock, as the sign that its launcher lives; without a place for locks, go on without."""

@@ -17,8 +17,6 @@ from . import _io, _manifest, _names
 from ._errors import BackupError
 from ._manifest import Manifest
 
-_MANIFEST_LIMIT = 4 * 1024 * 1024
-
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -37,12 +35,11 @@ class Entry:
         return os.path.join(self.directory, self.name)
 
     def signature(self) -> bytes | None:
-        """The detached signature, None when there is no such file."""
-        path = self.path + _names.SIGNATURE_SUFFIX
-        if not os.path.isfile(path):
+        """The detached signature, None when there is no file that could be one."""
+        try:
+            return _io.read_small(self.path + _names.SIGNATURE_SUFFIX, limit=64 * 1024)
+        except (FileNotFoundError, ValueError):
             return None
-        with open(path, "rb") as handle:
-            return handle.read(64 * 1024)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +80,12 @@ def read_catalogue(directory: str) -> Catalogue:
         if name.endswith(_names.MANIFEST_SUFFIX) and not name.startswith("."):
             try:
                 entries.append(_read_entry(directory, name))
-            except (_manifest.ManifestError, OSError) as exc:
-                problems[name] = f"unusable manifest: {exc}"
+            except (ValueError, OSError) as exc:
+                problems[_printable(name)] = f"unusable manifest: {exc}"
         elif name.endswith(_names.SIGNATURE_SUFFIX) and not name.startswith("."):
             stem = name[: -len(_names.SIGNATURE_SUFFIX)]
             if stem + _names.MANIFEST_SUFFIX not in present and f".{stem}.intent" not in present:
-                problems[name] = "signature without manifest: the manifest was removed"
+                problems[_printable(name)] = "signature without manifest: the manifest was removed"
         elif _names.parse_name(name) is not None and name + _names.MANIFEST_SUFFIX not in present:
             if f".{name}.intent" in present:
                 continue
@@ -103,17 +100,16 @@ def read_catalogue(directory: str) -> Catalogue:
 
 
 def _read_entry(directory: str, name: str) -> Entry:
-    path = os.path.join(directory, name)
-    if not os.path.isfile(path) or os.path.islink(path):
-        raise _manifest.ManifestError("it is not a regular file")
-    with open(path, "rb") as handle:
-        raw = handle.read(_MANIFEST_LIMIT + 1)
-    if len(raw) > _MANIFEST_LIMIT:
-        raise _manifest.ManifestError("it is too large")
+    raw = _io.read_small(os.path.join(directory, name))
     manifest = _manifest.parse_manifest(raw)
     if manifest.artifact + _names.MANIFEST_SUFFIX != name:
         raise _manifest.ManifestError(f"it describes {manifest.artifact}")
     return Entry(directory=directory, manifest=manifest, raw=raw)
+
+
+def _printable(name: str) -> str:
+    """A name of any bytes, fit for a report."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
 def write_checksums(catalogue: Catalogue) -> None:

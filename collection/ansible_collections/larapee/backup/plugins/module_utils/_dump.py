@@ -73,20 +73,25 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
             removed = _publish.sweep(request.local_path, kind=_KIND)
         else:
             removed = []
-        catalogue = _read_place(request, check_mode=check_mode)
+        warnings = [f"Removed what an interrupted run left: {', '.join(removed)}."] if removed else []
+        catalogue, last = _read_place(request, warnings, check_mode=check_mode)
         with connect(options) as connection:
             server = identify(connection)
             client = _dump_client.find_client(server)
             schema = _inspect_database(connection, server, request)
-        outcome = DumpOutcome(plan=_plan(request, server, schema, catalogue))
-        if removed:
-            outcome.warnings.append(f"Removed what an interrupted run left: {', '.join(removed)}.")
+            warnings += _inspect.describe_inexact(connection, request.database)
+        if schema.versioned and not client.history:
+            warnings.append(
+                f"{', '.join(schema.versioned)}: the old versions of rows are not in the full. Install a client of "
+                "MariaDB 10.11 or newer."
+            )
+        outcome = DumpOutcome(plan=_plan(request, server, schema, catalogue), warnings=warnings)
         _check_space(request, catalogue)
         if check_mode:
             return outcome
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                outcome.manifest = _attempt(request, options, server, client, catalogue, outcome)
+                outcome.manifest = _attempt(request, options, server, client, catalogue, last, outcome)
                 break
             except _SchemaChanged:
                 outcome.warnings.append(
@@ -111,13 +116,43 @@ def _check_request(request: DumpRequest) -> None:
     if request.encrypt:
         _encrypt.encryptor(request.recipients)
     _compress.compressor(request.compression)
-    _signature.sign(b"", key=request.signing_key)
+    _sign(request, b"", at=_clock.now())
 
 
-def _read_place(request: DumpRequest, *, check_mode: bool) -> _catalog.Catalogue:
+def _sign(request: DumpRequest, message: bytes, *, at: dt.datetime) -> bytes:
+    """Sign *message*; raise BackupError when those who verify would not accept that *at* that time."""
+    signature = _signature.sign(message, key=request.signing_key)
+    if request.allowed_signers is not None:
+        try:
+            _signature.verify(
+                message, signature, principal=request.branch, allowed_signers=request.allowed_signers, at=at
+            )
+        except _signature.SignatureError as exc:
+            raise BackupError(
+                f"Failed to use the signing key {request.signing_key}: at {_manifest.format_time(at)} its signature "
+                f"is not accepted, {exc}. Correct {request.allowed_signers}, the key, or this host's clock.",
+                reason="signature_not_accepted",
+            ) from exc
+    return signature
+
+
+def _read_place(
+    request: DumpRequest, warnings: list[str], *, check_mode: bool
+) -> tuple[_catalog.Catalogue, int]:
+    """The credible part of the place's catalogue, and the last number given (0 when not known)."""
     if check_mode and not os.path.isdir(request.local_path):
-        return _catalog.Catalogue(directory=request.local_path, entries=(), problems={}, unmanaged=())
-    return _catalog.read_catalogue(request.local_path)
+        return _catalog.Catalogue(directory=request.local_path, entries=(), problems={}, unmanaged=()), 0
+    found = _catalog.read_catalogue(request.local_path)
+    try:
+        last = _sequence.last_given(request.state_path, branch=request.branch, kind=_KIND)
+    except _sequence.SequenceError as exc:
+        warnings.append(f"Numbers go on from the catalogue: {exc}.")
+        last = 0
+    catalogue = _sequence.credible(found, last=last, branch=request.branch, kind=_KIND)
+    never_given = [entry.name for entry in found.entries if entry not in catalogue.entries]
+    if never_given:
+        warnings.append(f"Their numbers were never given, so they do not count: {', '.join(never_given)}.")
+    return catalogue, last
 
 
 def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -> _inspect.Schema:
@@ -128,6 +163,13 @@ def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -
             f"Failed to dump {request.database}: the account lacks {', '.join(missing)}, so the dump would be "
             "incomplete without an error. Grant it.",
             reason="missing_privilege",
+        )
+    limit = _inspect.session_limit(connection, server)
+    if limit is not None:
+        raise BackupError(
+            f"Failed to dump {request.database}: {limit} in every session of the account, so rows would be missing "
+            "without an error. Set it back to its default, globally and in init_connect.",
+            reason="limited_session",
         )
     _marker.refuse_unfinished(connection, request.database)
     schema = _inspect.read_schema(connection, request.database)
@@ -178,6 +220,7 @@ def _attempt(
     server: Server,
     client: _dump_client.DumpClient,
     catalogue: _catalog.Catalogue,
+    last: int,
     outcome: DumpOutcome,
 ) -> _manifest.Manifest:
     with connect(options) as connection, _ddl_guard.hold_ddl_off(options, server) as guard:
@@ -199,7 +242,15 @@ def _attempt(
             run_id=request.run_id,
         )
         with reservation:
-            stream = DumpStream(request, server, client, guard, reservation)
+            command = _dump_client.dump_command(
+                client,
+                server,
+                option_file=request.option_file,
+                options=options,
+                database=request.database,
+                history=bool(schema.versioned) and client.history,
+            )
+            stream = DumpStream(request, server, client, guard, reservation, command=command)
             guard.require_alive()
             # The dump took as long as it took; the server may have closed the idle connection meanwhile.
             with connect(options) as later:
@@ -208,9 +259,10 @@ def _attempt(
                 raise _SchemaChanged
             stream.check(schema)
             document = _describe(request, server, client, catalogue, schema, guard, now, stream, name=reservation.name)
+            document["sequence"] = _sequence.next_number(catalogue, last=last, branch=request.branch, kind=_KIND)
             manifest = _manifest.check_manifest(document)
             raw = _manifest.manifest_bytes(manifest)
-            reservation.publish(manifest=raw, signature=_signature.sign(raw, key=request.signing_key))
+            reservation.publish(manifest=raw, signature=_sign(request, raw, at=manifest.created_at))
     _note_clock(catalogue, request, now, outcome)
     _after_publishing(request, manifest, outcome)
     return manifest
@@ -248,7 +300,6 @@ def _describe(
         "branch": request.branch,
         "kind": _KIND,
         "format": "sql",
-        "sequence": _sequence.next_number(request.state_path, catalogue, branch=request.branch, kind=_KIND),
         "epoch": epoch,
         "epoch_reason": why,
         "created_at": _manifest.format_time(now),

@@ -29,6 +29,8 @@ class DumpStream:
         client: _dump_client.DumpClient,
         guard: _ddl_guard.DdlGuard,
         reservation: Reservation,
+        *,
+        command: _pipeline.Command,
     ) -> None:
         self._request = request
         self._client = client
@@ -40,7 +42,7 @@ class DumpStream:
         self._ends = Ends()
         self._scanner = DumpScanner()
         elements: list[_pipeline.Command | _pipeline.Tap] = [
-            _dump_client.dump_command(client, server, option_file=request.option_file, database=request.database),
+            command,
             self,
             _compress.compressor(request.compression),
         ]

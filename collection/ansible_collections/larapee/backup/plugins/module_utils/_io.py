@@ -9,9 +9,11 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import typing as t
 
 from ._errors import BackupError
@@ -55,16 +57,40 @@ def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def read_json(path: str, *, limit: int = 4 * BLOCK_SIZE) -> dict[str, t.Any]:
-    """Return the JSON object in *path*; raise ValueError for anything else, OSError when it cannot be read."""
-    with open(path, "rb") as handle:
+def read_small(path: str, *, limit: int = 4 * BLOCK_SIZE) -> bytes:
+    """Return the content of the regular file *path*; raise ValueError for what is none or is larger than *limit*.
+
+    Others may put files into a place: a link is not followed, and a pipe that nobody writes to is not waited for.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO):
+            raise ValueError("not a regular file") from exc
+        raise
+    with open(descriptor, "rb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a regular file")
         raw = handle.read(limit + 1)
     if len(raw) > limit:
         raise ValueError(f"larger than {limit} bytes")
-    document = json.loads(raw.decode("utf-8"))
+    return raw
+
+
+def parse_json(raw: bytes) -> dict[str, t.Any]:
+    """Return the JSON object in *raw*; raise ValueError for anything else."""
+    try:
+        document = json.loads(raw.decode("utf-8"))
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")
     return document
+
+
+def read_json(path: str, *, limit: int = 4 * BLOCK_SIZE) -> dict[str, t.Any]:
+    """Return the JSON object in *path*; raise ValueError for anything else, OSError when it cannot be read."""
+    return parse_json(read_small(path, limit=limit))
 
 
 def sha256_file(path: str) -> tuple[str, int]:
@@ -127,7 +153,9 @@ __all__ = (
     "free_bytes",
     "fsync_directory",
     "json_bytes",
+    "parse_json",
     "read_json",
+    "read_small",
     "require_private_file",
     "secret_descriptor",
     "sha256_file",

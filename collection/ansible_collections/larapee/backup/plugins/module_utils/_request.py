@@ -14,7 +14,10 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class DumpRequest:
-    """What to dump and where to. Paths are on this host; ``recipients`` empty only when ``encrypt`` is false."""
+    """What to dump and where to. Paths are on this host; ``recipients`` empty only when ``encrypt`` is false.
+
+    ``allowed_signers``: where given, a full whose signature it does not accept is not published.
+    """
 
     branch: str
     database: str
@@ -27,6 +30,7 @@ class DumpRequest:
     encrypt: bool = True
     recipients: tuple[str, ...] = ()
     reserve_bytes: int = 64 * 1024 * 1024
+    allowed_signers: str | None = None
 
 
 __all__ = ("DumpRequest",)

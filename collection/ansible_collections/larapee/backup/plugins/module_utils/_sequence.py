@@ -12,23 +12,46 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 from . import _io
 from ._catalog import Catalogue
 
 
+class SequenceError(Exception):
+    """What the state remembers cannot be used; the text says why."""
+
+
 def last_given(state_path: str, *, branch: str, kind: str) -> int:
-    """The highest number known to the state; 0 when there is none. A damaged file counts as none."""
+    """The highest number known to the state, 0 when there is none; raise SequenceError when it cannot be read."""
+    path = _path(state_path, branch)
     try:
-        value = _io.read_json(_path(state_path, branch)).get(kind, 0)
-    except (OSError, ValueError):
+        value = _io.read_json(path).get(kind, 0)
+    except FileNotFoundError:
         return 0
-    return value if isinstance(value, int) else 0
+    except (OSError, ValueError) as exc:
+        raise SequenceError(f"the last number given is unreadable in {path}: {exc}") from exc
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise SequenceError(f"the last number given of kind {kind} is not a number in {path}")
+    return value
 
 
-def next_number(state_path: str, catalogue: Catalogue, *, branch: str, kind: str) -> int:
-    return max(last_given(state_path, branch=branch, kind=kind), catalogue.last_sequence(kind, branch=branch)) + 1
+def credible(catalogue: Catalogue, *, last: int, branch: str, kind: str) -> Catalogue:
+    """*catalogue* without numbers that were never given, when the *last* one given is known (not 0).
+
+    Anybody who can write to a place can put an unsigned manifest there. One more than *last* is credible: a crash may
+    have come between publishing and remembering.
+    """
+    if not last:
+        return catalogue
+    never_given = [e for e in catalogue.of_kind(kind, branch=branch) if e.manifest.sequence > last + 1]
+    return dataclasses.replace(catalogue, entries=tuple(e for e in catalogue.entries if e not in never_given))
+
+
+def next_number(catalogue: Catalogue, *, last: int, branch: str, kind: str) -> int:
+    """The number after the *last* one given, and after those of a credible *catalogue*."""
+    return max(last, catalogue.last_sequence(kind, branch=branch)) + 1
 
 
 def remember(state_path: str, *, branch: str, kind: str, number: int) -> None:
@@ -45,4 +68,4 @@ def _path(state_path: str, branch: str) -> str:
     return os.path.join(state_path, "sequences", f"{branch}.json")
 
 
-__all__ = ("last_given", "next_number", "remember")
+__all__ = ("SequenceError", "credible", "last_given", "next_number", "remember")

@@ -79,11 +79,10 @@ def verify_place(request: VerifyRequest, *, check_mode: bool = False) -> VerifyO
 
 def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     # Before the catalogue: a backup that ends in between must not look like one that is missing.
-    given = {
-        kind: _sequence.last_given(request.state_path, branch=request.branch, kind=kind) for kind in _manifest.KINDS
-    }
+    given, unknown = _last_given(request)
     catalogue = _catalog.read_catalogue(request.directory)
     checks = [Check(name, "intact", FAILED, why) for name, why in sorted(catalogue.problems.items())]
+    checks += unknown
     for kind in _manifest.KINDS:
         numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
         checks += _check_sequence(kind, numbers, last_given=given[kind])
@@ -91,7 +90,7 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     for entry in catalogue.entries:
         results = [_check_intact(entry, request)]
         results.append(_check_opened(entry, request, intact=results[0]))
-        results.append(_earlier_proof(entry))
+        results.append(Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it"))
         checks += results
         if write:
             _write_result(entry, results, request)
@@ -133,11 +132,16 @@ def _check_opened(entry: Entry, request: VerifyRequest, *, intact: Check) -> Che
     return Check(entry.name, "opened", OK)
 
 
-def _earlier_proof(entry: Entry) -> Check:
-    earlier = _earlier_levels(entry).get("proven")
-    if isinstance(earlier, dict) and earlier.get("status") == OK:
-        return Check(entry.name, "proven", OK, f"by a drill at {earlier.get('at')}")
-    return Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it")
+def _last_given(request: VerifyRequest) -> tuple[dict[str, int], list[Check]]:
+    """By kind, the last number given; and a check that could not run, when the state does not tell."""
+    given = dict.fromkeys(_manifest.KINDS, 0)
+    unknown = ""
+    for kind in _manifest.KINDS:
+        try:
+            given[kind] = _sequence.last_given(request.state_path, branch=request.branch, kind=kind)
+        except _sequence.SequenceError as exc:
+            unknown = str(exc)
+    return given, [Check("sequence", "intact", NOT_RUN, unknown)] if unknown else []
 
 
 def _check_sequence(kind: str, numbers: t.Sequence[int], *, last_given: int) -> list[Check]:
@@ -164,7 +168,9 @@ def _earlier_levels(entry: Entry) -> dict[str, t.Any]:
     except (OSError, ValueError):
         return {}
     levels = document.get("levels")
-    return levels if document.get("sha256") == entry.manifest.sha256 and isinstance(levels, dict) else {}
+    if document.get("sha256") != entry.manifest.sha256 or not isinstance(levels, dict):
+        return {}
+    return {level: levels[level] for level in ("intact", "opened") if level in levels}
 
 
 def _write_result(entry: Entry, checks: t.Sequence[Check], request: VerifyRequest) -> None:
@@ -172,7 +178,7 @@ def _write_result(entry: Entry, checks: t.Sequence[Check], request: VerifyReques
     levels = _earlier_levels(entry)
     now = _manifest.format_time(_clock.now())
     for check in checks:
-        if check.status != NOT_HERE and check.level != "proven":
+        if check.status != NOT_HERE:
             levels[check.level] = {
                 "status": check.status,
                 "reason": check.reason,

@@ -67,6 +67,12 @@ options:
     type: path
     required: true
     version_added: 0.1.0
+  allowed_signers:
+    description:
+      - The C(allowed_signers) file of those who verify and restore. Where given, a full that it would not accept as the
+        branch's at this time (a wrong or outdated key, a wrong clock) fails instead.
+    type: path
+    version_added: 0.1.0
   reserve_bytes:
     description: Bytes that stay free on the filesystem, beyond the size of the last full.
     type: int
@@ -125,6 +131,7 @@ def main() -> None:
             "encryption": {"type": "bool", "default": True},
             "age_recipients": {"type": "list", "elements": "str", "default": []},
             "signing_key": {"type": "path", "required": True, "no_log": False},
+            "allowed_signers": {"type": "path"},
             "reserve_bytes": {"type": "int", "default": 64 * 1024 * 1024},
         }
     )
@@ -144,6 +151,7 @@ def main() -> None:
                     encrypt=options["encryption"],
                     recipients=tuple(options["age_recipients"]),
                     reserve_bytes=options["reserve_bytes"],
+                    allowed_signers=options["allowed_signers"],
                 ),
                 check_mode=module.check_mode,
             )

@@ -42,6 +42,11 @@ class IdentityAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no
         return result
 
     def _require_memory_only(self) -> None:
+        if constants.DEFAULT_DEBUG:
+            raise AnsibleActionFail(
+                "Failed to hand over the identity: in debug mode Ansible would print it with the module's arguments. "
+                "Unset ANSIBLE_DEBUG (and debug in ansible.cfg)."
+            )
         # Kept files switch pipelining off, so this comes first: else the message would tell the wrong way out.
         if constants.DEFAULT_KEEP_REMOTE_FILES or self._task.async_val:
             raise AnsibleActionFail(

@@ -98,13 +98,16 @@ def _require_tls(connection: Connection, options: t.Mapping[str, str]) -> None:
 def _arguments(options: t.Mapping[str, str]) -> dict[str, t.Any]:
     arguments: dict[str, t.Any] = {
         "user": options["user"],
-        "password": options.get("password", ""),
+        # As bytes, because PyMySQL writes text as latin-1.
+        "password": options.get("password", "").encode(),
         "charset": "utf8mb4",
+        # Under a server's ANSI_QUOTES, SHOW GRANTS and definitions would come in other quotes.
+        "sql_mode": "",
         "autocommit": True,
         "connect_timeout": _CONNECT_TIMEOUT,
         "read_timeout": _READ_TIMEOUT,
     }
-    if options.get("socket") and options.get("host", "localhost") == "localhost":
+    if _by_socket(options):
         arguments["unix_socket"] = options["socket"]
     else:
         arguments["host"] = options.get("host", "localhost")
@@ -114,6 +117,21 @@ def _arguments(options: t.Mapping[str, str]) -> dict[str, t.Any]:
     return arguments
 
 
+def _by_socket(options: t.Mapping[str, str]) -> bool:
+    return bool(options.get("socket")) and options.get("host", "localhost") == "localhost"
+
+
+def client_arguments(options: t.Mapping[str, str]) -> tuple[str, ...]:
+    """Where the command-line clients connect, to follow ``--defaults-file``: the server that connect() reaches.
+
+    Left to themselves they prefer other values: a socket although the option file names a host, a socket or port from
+    the environment.
+    """
+    if _by_socket(options):
+        return ("--protocol=SOCKET", f"--socket={options['socket']}")
+    return ("--protocol=TCP", f"--host={options.get('host', 'localhost')}", f"--port={options.get('port', '3306')}")
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error of the driver, without its number-and-tuple form."""
     parts = [str(part) for part in getattr(error, "args", ()) if part not in (None, "")]
@@ -121,9 +139,12 @@ def first_line(error: BaseException) -> str:
 
 
 def rows(connection: Connection, query: str, arguments: t.Sequence[t.Any] = ()) -> list[tuple[t.Any, ...]]:
-    """All rows of *query*; values are passed as arguments, never written into it."""
+    """All rows of *query*; values are passed as arguments, never written into it.
+
+    With arguments, a ``%`` of the query itself must be doubled; without, it stands for itself.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(query, tuple(arguments))
+        cursor.execute(query, tuple(arguments) or None)
         return list(cursor.fetchall())
 
 
@@ -138,4 +159,13 @@ def quote_identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-__all__ = ("Server", "connect", "first_line", "identify", "parse_release", "quote_identifier", "rows")
+__all__ = (
+    "Server",
+    "client_arguments",
+    "connect",
+    "first_line",
+    "identify",
+    "parse_release",
+    "quote_identifier",
+    "rows",
+)

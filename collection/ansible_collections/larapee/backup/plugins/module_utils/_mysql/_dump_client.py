@@ -16,7 +16,7 @@ import typing as t
 from .. import _process
 from .._errors import BackupError
 from .._pipeline import Command, StageResult
-from ._connection import Server, parse_release
+from ._connection import Server, client_arguments, parse_release
 
 _COMMON = (
     "--single-transaction",
@@ -70,19 +70,28 @@ class Coordinates:
 
 @dataclasses.dataclass(frozen=True)
 class DumpClient:
-    """An installed client; ``version`` is its own line."""
+    """An installed client; ``version`` is its own line, ``history``: it can dump old versions of rows."""
 
     path: str
     engine: str
     version: str
     extra: tuple[str, ...] = ()
+    history: bool = False
 
 
 def find_client(server: Server) -> DumpClient:
     """Return the dump client of the server's own vendor; raise BackupError when only the other one is installed."""
     path = _process.find_tool(*_CLIENTS[server.engine])
     version = require_vendor(path, server)
-    return DumpClient(path=path, engine=server.engine, version=version, extra=_extra_arguments(path, server.engine))
+    known = _process.run([path, "--no-defaults", "--help"]).stdout
+    return DumpClient(
+        path=path,
+        engine=server.engine,
+        version=version,
+        # Newer clients of MySQL ask for column masking policies, which the account may not read (seen on 9.7).
+        extra=("--skip-masking-policies",) if server.engine == "mysql" and b"--masking-policies" in known else (),
+        history=b"--dump-history" in known,
+    )
 
 
 def require_vendor(path: str, server: Server) -> str:
@@ -105,21 +114,26 @@ def require_vendor(path: str, server: Server) -> str:
     return version
 
 
-def _extra_arguments(path: str, engine: str) -> tuple[str, ...]:
-    """Newer clients of MySQL ask for column masking policies, which the account may not read (seen on 9.7)."""
-    if engine == "mysql" and b"--masking-policies" in _process.run([path, "--no-defaults", "--help"]).stdout:
-        return ("--skip-masking-policies",)
-    return ()
-
-
-def dump_command(client: DumpClient, server: Server, *, option_file: str, database: str) -> Command:
+def dump_command(
+    client: DumpClient,
+    server: Server,
+    *,
+    option_file: str,
+    options: t.Mapping[str, str],
+    database: str,
+    history: bool = False,
+) -> Command:
+    """*options* are those of *option_file*; *history*: old versions of rows too."""
     always, with_binary_log = _ARGUMENTS[client.engine]
     arguments = (*_COMMON, *always, *client.extra, *(with_binary_log if server.log_bin else ()))
     if client.engine == "mysql":
         # Left out, it writes statements that a restorer may not run; COMMENTED without GTIDs is an error.
         arguments += (f"--set-gtid-purged={'COMMENTED' if server.log_bin and server.gtid else 'OFF'}",)
+    if history:
+        arguments += ("--dump-history",)
     # The option file must come first; by --defaults-file no other one is read.
-    return Command("the dump client", (client.path, f"--defaults-file={option_file}", *arguments, "--", database))
+    first = (client.path, f"--defaults-file={option_file}", *client_arguments(options))
+    return Command("the dump client", (*first, *arguments, "--", database))
 
 
 def check_messages(client: DumpClient, result: StageResult) -> None:

@@ -18,9 +18,11 @@ import typing as t
 
 from ._connection import Server
 
+_NAME = r"(?:`(?:[^`]|``)*`|'(?:[^']|'')*'|[^\s@]+)"
 _GRANT = re.compile(
     r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+?) ON (?:TABLE )?"
     r"(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) (?:TO|FROM) "
+    rf"(?P<grantee>{_NAME}(?P<host>@{_NAME})?)"
 )
 _SCHEMA_PRIVILEGES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 _RESTORE_PRIVILEGES = (
@@ -44,12 +46,15 @@ _RESTORE_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
 class Grant:
     """One line of SHOW GRANTS; ``database`` is a pattern as GRANT takes it, ``*`` for all.
 
+    ``grantee`` is the account, ``role`` for the active role and those that it holds (the server merges them), or
+    ``PUBLIC``.
     ``revoked``: MySQL's partial_revokes take a privilege on one schema back out of a global grant.
     """
 
     privileges: frozenset[str]
     database: str
     table: str
+    grantee: str
     revoked: bool = False
 
 
@@ -65,6 +70,7 @@ def parse_grants(lines: t.Iterable[str]) -> list[Grant]:
                     privileges=frozenset(name.strip().upper() for name in names.split(",") if name.strip()),
                     database=_unquote(match["database"]),
                     table=_unquote(match["table"]),
+                    grantee=_grantee(match),
                     revoked=match["verb"] == "REVOKE",
                 )
             )
@@ -107,8 +113,21 @@ def may_create_logged_routines(grants: t.Sequence[Grant]) -> bool:
 
 def _has(grants: t.Sequence[Grant], privilege: str, database: str, table: str) -> bool:
     wanted = {privilege, "ALL PRIVILEGES"}
-    found = [grant for grant in grants if wanted & grant.privileges and _covers(grant, database, table)]
-    return bool(found) and not any(grant.revoked for grant in found)
+    covering = [grant for grant in grants if _covers(grant, database, table)]
+    having = [grant for grant in covering if wanted & grant.privileges]
+    if any(grant.revoked for grant in having):
+        return False
+    if any(grant.database == "*" or grant.table != "*" for grant in having):
+        return True
+    # Of the patterns that match a database, the server applies one only, to each grantee: so all of them must have it.
+    patterns: dict[str, set[str]] = {}
+    for grant in covering:
+        if grant.database != "*" and grant.table == "*":
+            patterns.setdefault(grant.grantee, set()).add(grant.database)
+    return any(
+        matching == {grant.database for grant in having if grant.grantee == grantee}
+        for grantee, matching in patterns.items()
+    )
 
 
 def _covers(grant: Grant, database: str, table: str) -> bool:
@@ -135,6 +154,12 @@ def matches(pattern: str, database: str) -> bool:
             expression += {"%": ".*", "_": "."}.get(character, re.escape(character))
         position += 1
     return re.fullmatch(expression, database, re.DOTALL) is not None
+
+
+def _grantee(match: re.Match[str]) -> str:
+    if match["host"]:
+        return match["grantee"]
+    return "PUBLIC" if match["grantee"].strip("`").upper() == "PUBLIC" else "role"
 
 
 def _unquote(name: str) -> str:

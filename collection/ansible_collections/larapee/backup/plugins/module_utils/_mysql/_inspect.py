@@ -13,12 +13,16 @@ import dataclasses
 import hashlib
 import typing as t
 
-from ._connection import rows
+from ._connection import Server, quote_identifier, rows
 
 if t.TYPE_CHECKING:
     from pymysql.connections import Connection
 
 OBJECT_KINDS: t.Final = ("tables", "views", "sequences", "triggers", "routines", "events")
+
+_UNLIMITED = 2**64 - 1
+# More names would bury the warning.
+_NAMED_COLUMNS = 5
 
 _TABLE_KINDS = {"BASE TABLE": "tables", "SYSTEM VERSIONED": "tables", "VIEW": "views", "SEQUENCE": "sequences"}
 
@@ -43,14 +47,33 @@ _DEFINITIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Schema:
-    """One schema: ``data_bytes`` is what its tables and indexes take on the server's disk (an estimate)."""
+    """One schema: ``data_bytes`` is what its tables and indexes take on the server's disk (an estimate).
+
+    ``versioned`` tables keep the old versions of their rows.
+    """
 
     character_set: str
     collation: str
     objects: dict[str, int]
     fingerprint: str
     not_transactional: tuple[str, ...]
+    versioned: tuple[str, ...]
     data_bytes: int
+
+
+def session_limit(connection: Connection, server: Server) -> str | None:
+    """What hides rows from every SELECT of a session that changed nothing, such as a dump client's; None when nothing.
+
+    *connection* must be as the server gave it: it has what init_connect and global settings make of it.
+    """
+    ((most,),) = rows(connection, "SELECT @@SESSION.sql_select_limit")
+    if int(most) != _UNLIMITED:
+        return f"sql_select_limit is {most}"
+    if server.engine == "mariadb" and server.release >= (10, 3, 0):
+        ((as_of,),) = rows(connection, "SELECT @@SESSION.system_versioning_asof")
+        if as_of != "DEFAULT":
+            return f"system_versioning_asof is {as_of}"
+    return None
 
 
 def read_schema(connection: Connection, database: str) -> Schema | None:
@@ -63,10 +86,10 @@ def read_schema(connection: Connection, database: str) -> Schema | None:
     )
     if not found:
         return None
-    not_transactional = rows(
+    tables = rows(
         connection,
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_TYPE = 'BASE TABLE'"
-        " AND ENGINE <> 'InnoDB' ORDER BY TABLE_NAME",
+        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
+        " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME",
         [database],
     )
     ((data_bytes,),) = rows(
@@ -79,9 +102,40 @@ def read_schema(connection: Connection, database: str) -> Schema | None:
         collation=str(found[0][1]),
         objects=count_objects(connection, database),
         fingerprint=fingerprint(connection, database),
-        not_transactional=tuple(str(row[0]) for row in not_transactional),
+        not_transactional=tuple(str(name) for name, _kind, engine in tables if engine not in (None, "InnoDB")),
+        versioned=tuple(str(name) for name, kind, _engine in tables if kind == "SYSTEM VERSIONED"),
         data_bytes=int(data_bytes),
     )
+
+
+def describe_inexact(connection: Connection, database: str) -> list[str]:
+    """What no logical dump of *database* gives back exactly, a warning each."""
+    columns = rows(
+        connection,
+        "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.EXTRA, c.GENERATION_EXPRESSION"
+        " FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)"
+        " WHERE TABLE_SCHEMA = %s AND t.TABLE_TYPE <> 'VIEW' ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION",
+        [database],
+    )
+    times = [(table, quote_identifier(str(name))) for table, name, of_type, *_rest in columns if of_type == "timestamp"]
+    rounded, recomputed = [], []
+    for table, name, of_type, extra, expression in columns:
+        if of_type == "float":
+            rounded.append(f"{table}.{name}")
+        if str(extra).startswith("STORED") and any(
+            table == of_table and time in str(expression) for of_table, time in times
+        ):
+            recomputed.append(f"{table}.{name}")
+    found = (
+        (rounded, "FLOAT columns are dumped with 6 digits only; use DOUBLE or DECIMAL for what must come back exactly"),
+        (recomputed, "stored columns generated from a TIMESTAMP are computed anew in UTC by a restore"),
+    )
+    return [f"{_name(names)}: {consequence}." for names, consequence in found if names]
+
+
+def _name(columns: list[str]) -> str:
+    more = len(columns) - _NAMED_COLUMNS
+    return ", ".join(columns[:_NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
 
 
 def count_objects(connection: Connection, database: str) -> dict[str, int]:
@@ -112,4 +166,4 @@ def fingerprint(connection: Connection, database: str) -> str:
     return digest.hexdigest()
 
 
-__all__ = ("OBJECT_KINDS", "Schema", "count_objects", "fingerprint", "read_schema")
+__all__ = ("OBJECT_KINDS", "Schema", "count_objects", "describe_inexact", "fingerprint", "read_schema", "session_limit")

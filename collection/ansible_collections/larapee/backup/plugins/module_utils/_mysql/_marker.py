@@ -21,10 +21,13 @@ TABLE: t.Final = "larapee_backup_unfinished_restore"
 
 
 def place(connection: Connection, database: str, *, artifact: str, run_id: str, started_at: str) -> None:
-    """Create the mark, with what is being restored."""
+    """Create the mark, with what is being restored; an earlier one is replaced."""
     table = f"{quote_identifier(database)}.{quote_identifier(TABLE)}"
+    rows(connection, f"DROP TABLE IF EXISTS {table}")
     rows(connection, f"CREATE TABLE {table} (artifact VARCHAR(255), run_id VARCHAR(36), started_at VARCHAR(32))")
-    rows(connection, f"INSERT INTO {table} VALUES (%s, %s, %s)", [artifact, run_id, started_at])  # noqa: S608
+    # A percent sign in the name would be read as a place for an argument.
+    target = table.replace("%", "%%")
+    rows(connection, f"INSERT INTO {target} VALUES (%s, %s, %s)", [artifact, run_id, started_at])  # noqa: S608
 
 
 def remove(connection: Connection, database: str) -> None:
@@ -40,6 +43,15 @@ def is_present(connection: Connection, database: str) -> bool:
     return bool(found)
 
 
+def read_run_id(connection: Connection, database: str) -> str | None:
+    """The run whose mark *database* bears; None without a mark."""
+    if not is_present(connection, database):
+        return None
+    table = f"{quote_identifier(database)}.{quote_identifier(TABLE)}"
+    found = rows(connection, f"SELECT run_id FROM {table}")  # noqa: S608 - quoted name
+    return str(found[0][0]) if found else ""
+
+
 def refuse_unfinished(connection: Connection, database: str) -> None:
     """Raise BackupError when *database* bears the mark: a backup of it would be of an incomplete database."""
     if is_present(connection, database):
@@ -50,4 +62,4 @@ def refuse_unfinished(connection: Connection, database: str) -> None:
         )
 
 
-__all__ = ("TABLE", "is_present", "place", "refuse_unfinished", "remove")
+__all__ = ("TABLE", "is_present", "place", "read_run_id", "refuse_unfinished", "remove")

@@ -19,7 +19,7 @@ from .._errors import BackupError
 from ._inspect import OBJECT_KINDS
 
 # How much of a line is needed to know what it starts.
-_LINE_START = 512
+_LINE_START = 2048
 _INTERESTING = re.compile(
     rb"\n(CREATE |DELIMITER |/\*!50001 VIEW |/\*!50003 CREATE\*/|/\*!50106 CREATE\*/|ALTER DATABASE )"
 )
@@ -35,11 +35,15 @@ _ALTERED = re.compile(rb"ALTER DATABASE `((?:[^`]|``)*)`")
 
 
 class DumpScanner:
-    """Tap over a dump in plain SQL. ``objects`` counts by kind, ``longest_line`` is in bytes; *only_database* refuses
-    statements for another schema."""
+    """Tap over a dump in plain SQL.
+
+    ``objects`` counts by kind, ``one_time_events`` are the events among them that have one time only, ``longest_line``
+    is in bytes; *only_database* refuses statements for another schema.
+    """
 
     def __init__(self, *, only_database: str | None = None) -> None:
         self.objects = dict.fromkeys(OBJECT_KINDS, 0)
+        self.one_time_events = 0
         self.longest_line = 0
         self._line_length = 0
         self._only = None if only_database is None else only_database.encode()
@@ -96,6 +100,7 @@ class DumpScanner:
             self.objects["routines"] += 1
         elif line.startswith((b"/*!50003 CREATE*/", b"/*!50106 CREATE*/")):
             self._count(line)
+            self.one_time_events += line.startswith(b"/*!50106 CREATE*/") and b" ON SCHEDULE AT " in line
 
     def _count(self, line: bytes) -> None:
         for start, kind in _KINDS.items():

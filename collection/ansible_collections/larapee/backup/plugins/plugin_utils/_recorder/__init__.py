@@ -20,6 +20,7 @@ from ._errors import JournalError, RecorderError, RunOwnedError, SettingsError, 
 from ._journal import Journal, JournalEntry, owner_is_dead
 from ._lock import OwnerLock
 from ._playbook_run import PlaybookRun
+from ._presence import recorder_of_this_process
 from ._record import ARTIFACT_KINDS, BACKUP_KINDS, KINDS, Evidence, RunRecord, one_line, utc_now
 from ._recorder import FlushResult, Recorder, RecordOutcome
 from ._settings import Settings, load_settings
@@ -51,6 +52,7 @@ __all__ = (
     "one_line",
     "open_store",
     "owner_is_dead",
+    "recorder_of_this_process",
     "redacted_url",
     "utc_now",
 )

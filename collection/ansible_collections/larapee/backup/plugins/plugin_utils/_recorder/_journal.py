@@ -18,6 +18,7 @@ from typing import Any
 from ._errors import JournalError
 from ._lock import OwnerLock, is_held
 from ._record import RunRecord, dump_json, format_time, utc_now
+from ._regular_file import read_regular_file
 
 SCHEMA = 1
 DIRECTORIES = {"callback": "journal", "wrapper": "journal-wrapper"}
@@ -34,7 +35,7 @@ class JournalEntry:
     boot_id: str
     pid: int
     host: str
-    lock: Path
+    lock: Path | None
     records: list[RunRecord]
 
     @property
@@ -92,7 +93,7 @@ class Journal:
             dated = []
             for path in self.directory.glob("*.json"):
                 with contextlib.suppress(FileNotFoundError):
-                    dated.append((path.stat().st_mtime_ns, path))
+                    dated.append((path.lstat().st_mtime_ns, path))
         except OSError as error:
             raise JournalError(
                 f"Failed to list {self.directory}: {error.strerror}. Let the account of this run read it."
@@ -102,15 +103,18 @@ class Journal:
     def read(self, path: Path) -> JournalEntry:
         """Raises DamagedEntryError for what is no entry, FileNotFoundError for what another process took meanwhile."""
         try:
-            content = path.read_bytes()
+            content = read_regular_file(path)
         except FileNotFoundError:
             raise
+        except ValueError as error:
+            raise _damaged(path) from error
         except OSError as error:
             raise JournalError(
                 f"Failed to read {path}: {error.strerror}. Let the account of this run read it."
             ) from error
         try:
             document = json.loads(content)
+            _check_text(document)
             schema = document["schema"]
             if isinstance(schema, int) and schema > SCHEMA:
                 raise JournalError(
@@ -118,17 +122,17 @@ class Journal:
                 )
             entry = JournalEntry(
                 path=path,
-                run_id=document["run_id"],
-                witness=document["witness"],
-                boot_id=document["boot_id"],
+                run_id=str(uuid.UUID(_text(document, "run_id"))),
+                witness=_text(document, "witness"),
+                boot_id=_text(document, "boot_id"),
                 pid=int(document["pid"]),
-                host=document["host"],
-                lock=Path(document["lock"]),
+                host=_text(document, "host"),
+                lock=_lock(document["lock"]),
                 records=[RunRecord.from_json(item) for item in document["records"]],
             )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DamagedEntryError(f"Failed to read {path}: it is damaged. It is kept beside the journal.") from error
-        if not entry.records or {record.run_id for record in entry.records} != {path.stem}:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise _damaged(path) from error
+        if not entry.records or {entry.run_id, *(record.run_id for record in entry.records)} != {path.stem}:
             raise DamagedEntryError(
                 f"Failed to read {path}: it is not the entry of its run. It is kept beside the journal."
             )
@@ -140,7 +144,7 @@ class Journal:
         while True:
             target = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number else ""))
             try:
-                os.link(path, target)
+                os.link(path, target, follow_symlinks=False)
             except FileExistsError:
                 number += 1
                 continue
@@ -184,8 +188,10 @@ class Journal:
 
 
 def owner_is_dead(entry: JournalEntry) -> bool:
-    """The lock is free, or the machine was started again since."""
-    return entry.boot_id != boot_id() or not is_held(entry.lock)
+    """The lock is free, or the machine was started again since; without a lock, the process has to be gone."""
+    if entry.boot_id != boot_id():
+        return True
+    return not (Path(f"/proc/{entry.pid}").exists() if entry.lock is None else is_held(entry.lock))
 
 
 def boot_id() -> str:
@@ -193,6 +199,32 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def _damaged(path: Path) -> DamagedEntryError:
+    return DamagedEntryError(f"Failed to read {path}: it is damaged. It is kept beside the journal.")
+
+
+def _check_text(document: Any) -> None:
+    """Raises UnicodeEncodeError for what no engine and no file system takes; what the journal writes has none of it."""
+    json.dumps(document, ensure_ascii=False).encode("utf-8")
+
+
+def _text(document: dict[str, Any], name: str) -> str:
+    value = document[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is not a string")
+    return value
+
+
+def _lock(value: str | None) -> Path | None:
+    # A relative path would be free, and a live run taken for dead.
+    if value is None:
+        return None
+    path = Path(value)
+    if not path.is_absolute() or "\0" in value:
+        raise ValueError("the lock is no absolute path")
+    return path
 
 
 __all__ = ("DIRECTORIES", "DamagedEntryError", "Journal", "JournalEntry", "boot_id", "owner_is_dead")

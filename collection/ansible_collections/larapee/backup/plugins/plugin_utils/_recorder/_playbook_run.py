@@ -10,12 +10,15 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from ._errors import JournalError, RecorderError, RunOwnedError
 from ._lock import OwnerLock
-from ._record import Evidence, RunRecord
+from ._presence import PRESENCE_VARIABLE, RECORDER_VARIABLE, presence
+from ._record import Evidence, RunRecord, one_line
 from ._recorder import Recorder, RecordOutcome
+from ._regular_file import read_regular_file
 from ._settings import load_settings
 from ._signals import SignalWatch, end_with_parent
 from ._verdict import BranchReport, Ending, Failure, judge
@@ -60,8 +63,8 @@ class PlaybookRun:
 
     def start(self, *, fresh_id: bool = False) -> None:
         """Write the pending row, and tell the playbook through the environment how far that went."""
-        self._environ.pop("LARAPEE_BACKUP_RECORDER", None)
-        self._environ.pop("LARAPEE_BACKUP_OWNER_LOCK", None)
+        for name in (RECORDER_VARIABLE, PRESENCE_VARIABLE, "LARAPEE_BACKUP_OWNER_LOCK"):
+            self._environ.pop(name, None)
         self._signals.install()
         atexit.register(self._on_exit)
         with self._signals.deferred():
@@ -89,7 +92,7 @@ class PlaybookRun:
             for branch, report in sorted(self._reports.items())
         ]
         # A table that was silent is asked again at the end, unless it is the only place left.
-        in_journal = self._environ.get("LARAPEE_BACKUP_RECORDER") == self.run_id
+        in_journal = self._environ.get(RECORDER_VARIABLE) == self.run_id
         with self._signals.deferred():
             self._write(rows, table=self._table_answers or not in_journal)
 
@@ -168,18 +171,29 @@ class PlaybookRun:
         if table:
             self._table_answers = outcome.table
         if outcome.journal and self._lock is not None:
-            self._environ["LARAPEE_BACKUP_RECORDER"] = self.run_id
+            self._environ[RECORDER_VARIABLE] = self.run_id
         else:
-            self._environ["LARAPEE_BACKUP_RECORDER"] = IN_TABLE_ONLY if outcome.table else UNRECORDED
+            self._environ[RECORDER_VARIABLE] = IN_TABLE_ONLY if outcome.table else UNRECORDED
+        # A playbook that a task of this one starts inherits the word, and must not take it for its own.
+        self._environ[PRESENCE_VARIABLE] = presence(os.getpid())
         return outcome
 
     def _settle(self, recorder: Recorder) -> None:
         errors: list[str] = []
-        for lost in recorder.reconcile(errors):
-            self._warn(f"Run {lost.run_id} of {lost.playbook} is now a failed row: {lost.error}")
-        errors += recorder.flush().errors
-        for error in dict.fromkeys(errors):
-            self._warn(error)
+        try:
+            for lost in recorder.reconcile(errors):
+                self._warn(f"Run {lost.run_id} of {lost.playbook} is now a failed row: {lost.error}")
+        except Exception as error:  # noqa: BLE001 - nothing of earlier runs may stop this one
+            self._warn(f"Earlier runs could not be settled: {type(error).__name__}: {one_line(error)}")
+        self._flush(recorder, errors)
+
+    def _flush(self, recorder: Recorder, errors: list[str]) -> None:
+        try:
+            errors += recorder.flush().errors
+        except Exception as error:  # noqa: BLE001 - nothing of earlier runs may stop this one
+            self._warn(f"Earlier runs could not be flushed: {type(error).__name__}: {one_line(error)}")
+        for message in dict.fromkeys(errors):
+            self._warn(message)
 
     def _end(self, ending: Ending) -> None:
         if self._ended:
@@ -203,19 +217,26 @@ class PlaybookRun:
                     f"The end of run {self.run_id} waits in the journal: larapee-backup journal flush writes it."
                 )
             if self._recorder is not None and outcome.table and ending.stopped is None:
-                for error in self._recorder.flush().errors:
-                    self._warn(error)
+                self._flush(self._recorder, [])
 
     def _on_signal(self, number: signal.Signals) -> None:
         self._stopped_by = number
         if number is signal.SIGINT:
             # Core turns it into an exception that a pause may answer; when it ends the run, the exit records it.
             return
-        self._end(
-            Ending(stopped=f"Ended by signal {int(number)} ({number.name}){self._during()}. Start the run again.")
-        )
+        cause = f"Ended by signal {int(number)} ({number.name}){self._during()}{self._reason_of_launcher()}"
+        self._end(Ending(stopped=f"{cause}. Start the run again."))
         if self._lock is not None:
             self._lock.release()
+
+    def _reason_of_launcher(self) -> str:
+        """Why the launcher sent the signal, where it left a word before."""
+        place = self._environ.get("LARAPEE_BACKUP_STOP_REASON")
+        try:
+            words = one_line(read_regular_file(Path(place)).decode("utf-8", "replace")) if place else ""
+        except (OSError, ValueError):
+            return ""
+        return f": {words}" if words else ""
 
     def _during(self) -> str:
         return f" during task {self._task!r}" if self._task else ""

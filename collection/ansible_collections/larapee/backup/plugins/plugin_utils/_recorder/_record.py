@@ -172,7 +172,7 @@ class RunRecord:
             values["finished_at"] = None if finished_at is None else parse_time(finished_at)
             values["evidence"] = Evidence(values["evidence"])
             record = cls(**values)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"a run record lacks a field or has a wrong one: {error}") from error
         record._check_shape()
         return record
@@ -202,7 +202,7 @@ class RunRecord:
 
 def format_time(moment: datetime) -> str:
     """Fixed width, so that the text sorts as the time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -232,7 +232,7 @@ class Recorder:
         if run_id is not None and any(is_held(other.lock_path(run_id)) for other in self._journals):
             return None
         try:
-            started_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+            started_at = datetime.fromtimestamp(path.lstat().st_mtime, tz=UTC)
             kept = journal.set_aside(path)
         except OSError as error:
             errors.append(f"Failed to set {path} aside: {error.strerror}. Move it out of the journal.")

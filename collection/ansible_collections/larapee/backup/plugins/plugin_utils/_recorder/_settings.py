@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
@@ -41,7 +42,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     runs_url = environ.get("LARAPEE_BACKUP_RUNS_URL") or config.get("runs_url")
     return Settings(
-        runs_url=runs_url or f"sqlite:///{state_path / 'runs.sqlite'}", state_path=state_path, config_path=config_path
+        runs_url=runs_url or f"sqlite:///{quote(os.fsencode(state_path / 'runs.sqlite'))}",
+        state_path=state_path,
+        config_path=config_path,
     )
 
 

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, unquote_to_bytes, urlsplit
 
 from ._errors import StoreError
 from ._record import RunRecord
@@ -37,7 +38,12 @@ class RunStore(Protocol):
 
 
 def open_store(url: str, *, connect_timeout: int = 3, read_timeout: int = 5, write_timeout: int = 5) -> RunStore:
-    """Open the table that the URL names, and make it where it is missing."""
+    """Open the table that the URL names, percent-decoded, and make it where it is missing."""
+    # urlsplit would drop these without a word, and another file would be the table.
+    if "#" in url or any(ord(character) < 0x20 or ord(character) == 0x7F for character in url):
+        raise StoreError(
+            "Failed to read the runs URL: it holds # or a control character. Write them percent-encoded (%23, %0A)."
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -52,9 +58,11 @@ def open_store(url: str, *, connect_timeout: int = 3, read_timeout: int = 5, wri
     if parts.scheme == "sqlite":
         from ._store_sqlite import SqliteStore
 
-        path = unquote(parts.path)
+        if "?" in url:
+            raise StoreError("Failed to use the runs URL: sqlite takes no options. Write a ? of the path as %3F.")
+        path = os.fsdecode(unquote_to_bytes(parts.path))
         # The drivers' habit: three slashes begin a relative path, four an absolute one.
-        if parts.netloc or options or not path.startswith("//"):
+        if parts.netloc or not path.startswith("//"):
             raise StoreError(f"Failed to use the runs URL: the path is not absolute. Write {_FORMS}.")
         return SqliteStore(path[1:], timeout=read_timeout)
     if parts.scheme in ("mysql+pymysql", "mariadb+pymysql"):

@@ -14,6 +14,8 @@ from ._record import ARTIFACT_KINDS, KINDS, RunRecord, one_line
 _FAILURES_KEPT = 20
 # The last name and the first characters say enough; an address list of a thousand hosts does not belong into a row.
 _HOSTS_NAMED = 5
+# What else a run of a kind does on its way.
+_PARTS = {"drill": ("restore", "verify")}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class BranchReport:
     """What the roles said of one branch by set_stats, and the hosts that said it."""
 
     kind: str | None = None
+    contradiction: str | None = None
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     recovery_point: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +61,11 @@ class BranchReport:
         self.hosts.add(host)
         kind = report.get("kind")
         if isinstance(kind, str):
-            self.kind = kind
+            # The guard speaks first; what a role says it did has to agree.
+            if self.kind is None:
+                self.kind = kind
+            elif kind != self.kind and kind not in _PARTS.get(self.kind, ()):
+                self.contradiction = kind
         for artifact in _items(report.get("artifacts")):
             self.artifacts[str(artifact.get("name"))] = dict(artifact)
         if isinstance(report.get("recovery_point"), str):
@@ -143,6 +150,11 @@ def _error_of_branch(
         return ending.stopped or _incomplete(failures, ending)
     if row.kind not in KINDS:
         return f"The run told no known kind ({row.kind}). Begin the playbook with the role larapee.backup.guard."
+    if report.contradiction is not None:
+        return (
+            f"The run was started as {row.kind}, but a role did {report.contradiction}. "
+            "Start the playbook of the kind that is wanted, and leave larapee_backup_kind to it."
+        )
     if row.kind in ARTIFACT_KINDS and not row.artifacts and not row.check_mode:
         return (
             "The run ended without an artifact: nothing was backed up. "
