@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-USUAL = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-bin-trust-function-creators=1")
+USUAL = (
+    *("--gtid-mode=ON", "--enforce-gtid-consistency=ON"),
+    # What a restorer needs of its target.
+    *("--log-bin-trust-function-creators=1", "--event-scheduler=OFF"),
+)
 
 
 @pytest.fixture(scope="session")

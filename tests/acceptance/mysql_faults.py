@@ -250,6 +250,18 @@ def test_a_server_that_would_refuse_triggers_is_refused_before(shop: Shop) -> No
     assert shop.target.sql(f"SHOW DATABASES LIKE '{DATABASE}'") == ""
 
 
+def test_a_server_that_would_run_events_on_a_half_filled_database_is_refused_before(shop: Shop) -> None:
+    """MySQL starts with the scheduler on."""
+    shop.dump()
+    shop.target.sql("SET GLOBAL event_scheduler = ON")
+    try:
+        with pytest.raises(BackupError, match="SET GLOBAL event_scheduler=OFF"):
+            shop.restore()
+    finally:
+        shop.target.sql("SET GLOBAL event_scheduler = OFF")
+    assert shop.target.sql(f"SHOW DATABASES LIKE '{DATABASE}'") == ""
+
+
 def test_a_packet_that_the_target_would_refuse_is_refused_before(shop: Shop) -> None:
     shop.dump()
     shop.target.sql("SET GLOBAL max_allowed_packet = 4194304")

@@ -209,8 +209,8 @@ class FakeTools:
         return path
 
     def dump_client(self, body: str) -> None:
-        """A mariadb-dump that answers --version truly and otherwise runs *body*, where $real is the real one."""
+        """A mariadb-dump that tells its version and options truly and else runs *body*, where $real is the real one."""
         self.script(
             "mariadb-dump",
-            f'real=/usr/bin/mariadb-dump\nif [ "$1" = --version ]; then exec $real --version; fi\n{body}',
+            f'real=/usr/bin/mariadb-dump\ncase "$*" in *--version*|*--help*) exec $real "$@";; esac\n{body}',
         )

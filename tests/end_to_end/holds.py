@@ -19,7 +19,7 @@ from .processes import wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .branch import Branch
+    from .branch import Branch, Started
 
 # In the order in which a full comes by.
 STARTING = "starting"  # ansible reads its inventory: its callback has not begun
@@ -121,8 +121,11 @@ class Hold:
             self._program("sitecustomize.py", f"BEFORE = {point == PLACED}\n{_LINK}")
             self.environ["PYTHONPATH"] = os.pathsep.join([str(self._directory), branch.environ["PYTHONPATH"]])
 
-    def wait(self) -> None:
-        wait_for(self._reached.exists, what="the point at which the run stands still")
+    def wait(self, started: Started) -> None:
+        """Until the run stands still; one that ended before says why."""
+        what = "the point at which the run stands still"
+        wait_for(lambda: self._reached.exists() or started.process.poll() is not None, what=what)
+        assert self._reached.exists(), started.output
 
     @property
     def module(self) -> int:

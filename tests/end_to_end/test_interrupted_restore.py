@@ -29,7 +29,7 @@ def loading(branch: Branch) -> tuple[Hold, int]:
     assert code == 0, full.output
     hold = Hold(branch, LOADING)
     started = branch.start_playbook(RESTORE)
-    hold.wait()
+    hold.wait(started)
     return hold, started.pid
 
 

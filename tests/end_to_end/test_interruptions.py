@@ -55,7 +55,7 @@ def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -
     hold = Hold(branch, point)
     begin = branch.start_playbook if victim == ANSIBLE else branch.start_run
     started = begin(FULL, *hold.arguments, environ=hold.environ)
-    hold.wait()
+    hold.wait(started)
     victims = [started.pid]
     if victim == EVERYTHING:
         victims = list(below(branch.directory))

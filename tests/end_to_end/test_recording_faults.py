@@ -73,7 +73,7 @@ def test_runs_database_down_from_start_to_end(branch: Branch, runs_server: Throw
 def test_runs_database_down_at_the_end(branch: Branch, runs_server: ThrowawayServer) -> None:
     hold = Hold(branch, DUMPING)
     first = branch.start_run(FULL)
-    hold.wait()
+    hold.wait(first)
     assert (branch.row().status, branch.row().branch) == ("pending", BRANCH)
     runs_server.kill()
     hold.release()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_second_full_says_who_holds_the_lock(branch: Branch) -> None:
     hold = Hold(branch, DUMPING)
     first = branch.start_run(FULL)
-    hold.wait()
+    hold.wait(first)
     first_id = branch.row().run_id
     before = branch.place()
 
@@ -50,7 +50,7 @@ def test_restore_and_full_of_one_branch_exclude_each_other(branch: Branch) -> No
     assert code == 0, started.output
     hold = Hold(branch, DUMPING)
     first = branch.start_run(FULL)
-    hold.wait()
+    hold.wait(first)
     code, second = branch.run(RESTORE)
     assert code == 3, second.output
     row = branch.rows()[0]

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -199,6 +201,77 @@ def test_callback_off_is_refused_with_the_way_out(stage: Stage) -> None:
     assert f"callbacks_enabled = {CALLBACK}" in output
     assert f"ANSIBLE_CALLBACKS_ENABLED={CALLBACK}" in output
     assert not stage.marker.exists()
+
+
+@pytest.mark.parametrize("word", ["table", "unrecorded", "0c8f8a3a-3a1e-4a44-9d0c-6c5b8cf0a001"])
+def test_word_that_stood_in_the_environment_is_none(stage: Stage, word: str) -> None:
+    playbook = stage.playbook(GUARD + _touch(stage) + CLOSE)
+    del stage.environ["ANSIBLE_CALLBACKS_ENABLED"]
+    given = {"LARAPEE_BACKUP_RECORDER": word, "LARAPEE_BACKUP_RUN_ID": word}
+    code, output = stage.play(playbook, environ=given)
+    assert code == 2, output
+    assert "callbacks_enabled" in output
+    assert not stage.marker.exists()
+
+
+def test_playbook_that_a_task_starts_without_the_callback_is_refused(stage: Stage) -> None:
+    inner = stage.playbook(GUARD + _touch(stage) + CLOSE).rename(stage.directory / "inner.yml")
+    program = Path(sys.prefix) / "bin" / "ansible-playbook"
+    # Everything is inherited but what enables the callback, as under an ansible.cfg without it.
+    argv = f"[env, -u, ANSIBLE_CALLBACKS_ENABLED, {program}, -i, 'localhost,', -c, local, {inner}]"
+    nested = f"\n- name: Start another\n  ansible.builtin.command:\n    argv: {argv}\n"
+    code, output = stage.play(stage.playbook(GUARD + nested + DUMP + CLOSE))
+    assert code == 2, output
+    assert f"callbacks_enabled = {CALLBACK}" in output
+    assert not stage.marker.exists()
+
+
+def test_role_that_did_something_else_than_the_run_was_started_for(stage: Stage) -> None:
+    verified = DUMP.replace("          artifacts", "          kind: verify\n          artifacts")
+    code, output = stage.play(stage.playbook(GUARD + verified + CLOSE, kind="full"))
+    assert code == 0, output
+    row = stage.row()
+    assert (row.status, row.kind) == ("failed", "full")
+    assert "started as full, but a role did verify" in str(row.error)
+
+
+@pytest.mark.parametrize("role", ["verify", "restore_database"])
+def test_role_refuses_a_run_of_another_kind(stage: Stage, role: str) -> None:
+    wrong = f"\n- name: Other\n  ansible.builtin.import_role:\n    name: larapee.backup.{role}\n"
+    code, output = stage.play(stage.playbook(GUARD + wrong + CLOSE, kind="full"))
+    assert code == 2, output
+    row = stage.row()
+    assert (row.status, row.kind, row.branch) == ("failed", "full", BRANCH)
+    assert "larapee_backup_kind" in output
+
+
+def test_verification_that_slipped_through_as_a_full_says_what_it_was(stage: Stage) -> None:
+    (stage.directory / "place").mkdir()
+    (stage.directory / "signers").touch()
+    wrong = (
+        "\n- name: Other\n  ansible.builtin.include_role:\n    name: larapee.backup.verify\n"
+        "    rolespec_validate: false\n"
+        f"  vars:\n    larapee_backup_local_path: {stage.directory}/place\n"
+        f"    larapee_backup_allowed_signers: {stage.directory}/signers\n"
+        f"    larapee_backup_state_path: {stage.directory}/state\n"
+    )
+    survived = "\n- name: Try\n  block:" + _indent(wrong) + "\n  rescue:" + _indent(DUMP)
+    code, output = stage.play(stage.playbook(GUARD + survived + CLOSE, kind="full"))
+    assert code == 0, output
+    row = stage.row()
+    assert (row.status, row.kind) == ("failed", "full")
+    assert "a role did verify" in str(row.error)
+
+
+def test_branch_that_yaml_reads_as_a_number(stage: Stage) -> None:
+    playbook = stage.playbook(GUARD + DUMP.replace(f"{BRANCH}:", '"7":') + CLOSE)
+    text = playbook.read_text(encoding="utf-8")
+    playbook.write_text(
+        text.replace(f'larapee_backup_branch: "{BRANCH}"', "larapee_backup_branch: 7"), encoding="utf-8"
+    )
+    code, output = stage.play(playbook)
+    assert code == 0, output
+    assert (stage.row().branch, stage.row().status) == ("7", "success")
 
 
 def test_run_id_of_the_launcher_is_used_once(stage: Stage) -> None:

@@ -23,7 +23,9 @@ def child(environ: dict[str, str], cwd: Path, *, also: tuple[str, ...] = ()) -> 
         "AWS_SECRET_ACCESS_KEY",
         "MYSQL_PWD",
         "LARAPEE_BACKUP_RECORDER",
+        "LARAPEE_BACKUP_RECORDER_PID",
         "LARAPEE_BACKUP_OWNER_LOCK",
+        "ANSIBLE_DEBUG",
         "LD_PRELOAD",
         "X_ANSIBLE_Y",
     ],
@@ -37,7 +39,7 @@ def test_held_back(name: str, tmp_path: Path) -> None:
     [
         "PATH",
         "HOME",
-        "LC_ALL",
+        "LC_TIME",
         "SSH_AUTH_SOCK",
         "ANSIBLE_COLLECTIONS_PATH",
         "LARAPEE_BACKUP_RUNS_URL",
@@ -47,6 +49,23 @@ def test_held_back(name: str, tmp_path: Path) -> None:
 )
 def test_passed_on(name: str, tmp_path: Path) -> None:
     assert child({name: "value"}, tmp_path)[name] == "value"
+
+
+@pytest.mark.parametrize(
+    ("environ", "locale"),
+    [
+        ({"LC_ALL": "C"}, "C.UTF-8"),
+        ({"LC_ALL": "C", "LANG": "C.UTF-8"}, "C.UTF-8"),
+        ({"LC_CTYPE": "de_DE.ISO-8859-1", "LANG": "C.UTF-8"}, "C.UTF-8"),
+        ({"LANG": "de_DE"}, "C.UTF-8"),
+        ({}, "C.UTF-8"),
+        ({"LC_ALL": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+        ({"LC_ALL": "", "LANG": "de_DE.utf8@euro"}, ""),
+        ({"LANG": "C.UTF-8"}, None),
+    ],
+)
+def test_the_locale_is_one_that_ansible_starts_in(environ: dict[str, str], locale: str | None, tmp_path: Path) -> None:
+    assert child(environ, tmp_path).get("LC_ALL") == locale
 
 
 def test_a_variable_named_by_the_caller_is_passed_on_but_never_the_recorders(tmp_path: Path) -> None:

@@ -279,6 +279,19 @@ def test_a_timeout_is_called_one(outcome: Callable[[str], Outcome]) -> None:
     assert "timed out after 12 s" in outcome("timed_out").stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("timed_out", "timed out after 12 s"),
+        ("sigint", "interrupted by SIGINT"),
+        ("sigterm", "interrupted by SIGTERM"),
+        ("sighup", "interrupted by SIGHUP"),
+    ],
+)
+def test_the_row_says_why_the_launcher_ended_the_run(name: str, words: str, outcome: Callable[[str], Outcome]) -> None:
+    assert words in (outcome(name).rows[0].error or "")
+
+
 def test_what_a_task_left_on_purpose_outlives_an_orderly_run(outcome: Callable[[str], Outcome]) -> None:
     assert outcome("left_on_purpose").left
 

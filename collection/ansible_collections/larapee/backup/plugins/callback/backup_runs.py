@@ -26,8 +26,8 @@ notes:
   - The location of the table and of the journal are read from C(/etc/larapee-backup/config.yml), keys C(runs_url) and
     C(state_path). E(LARAPEE_BACKUP_CONFIG) names another file, E(LARAPEE_BACKUP_RUNS_URL) and
     E(LARAPEE_BACKUP_STATE_DIR) go before what it says.
-  - In the path of C(runs_url) a C(%) begins an encoded byte, as in every URL, so C(%), C(?), C(#) and control characters
-    are written as C(%25), C(%3F), C(%23), C(%0A) and the like.
+  - In the path of C(runs_url) a C(%) begins an encoded byte, as in every URL, so C(%), C(?), C(#) and control
+    characters are written as C(%25), C(%3F), C(%23), C(%0A) and the like.
 author:
   - LaraPee contributors (@larapee)
 """

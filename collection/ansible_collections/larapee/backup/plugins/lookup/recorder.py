@@ -28,8 +28,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - The id of the run when its start is in the journal, V(table) when it is in the table only, V(unrecorded) when it is
-      nowhere, and an empty string when the callback is not there.
+    - The id of the run when its start is in the journal, V(table) when it is in the table only, V(unrecorded) when it
+      is nowhere, and an empty string when the callback is not there.
   type: list
   elements: str
 """
@@ -39,10 +39,12 @@ from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import recorder_of_this_process
+from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import (
+    recorder_of_this_process,
+)
 
 
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core ships no type information
     """Asks the environment and the processes, and nothing else."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:

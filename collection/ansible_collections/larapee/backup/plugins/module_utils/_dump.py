@@ -80,11 +80,13 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
             client = _dump_client.find_client(server)
             schema = _inspect_database(connection, server, request)
             warnings += _inspect.describe_inexact(connection, request.database)
-        if schema.versioned and not client.history:
-            warnings.append(
-                f"{', '.join(schema.versioned)}: the old versions of rows are not in the full. Install a client of "
-                "MariaDB 10.11 or newer."
+        if schema.versioned and not _with_history(schema, client):
+            why = (
+                f"{', '.join(schema.by_transaction)} have transaction-precise ones, which no client dumps"
+                if schema.by_transaction
+                else "install a dump client of MariaDB 10.11 or newer"
             )
+            warnings.append(f"{', '.join(schema.versioned)}: old versions of rows are not in the full; {why}.")
         outcome = DumpOutcome(plan=_plan(request, server, schema, catalogue), warnings=warnings)
         _check_space(request, catalogue)
         if check_mode:
@@ -136,9 +138,7 @@ def _sign(request: DumpRequest, message: bytes, *, at: dt.datetime) -> bytes:
     return signature
 
 
-def _read_place(
-    request: DumpRequest, warnings: list[str], *, check_mode: bool
-) -> tuple[_catalog.Catalogue, int]:
+def _read_place(request: DumpRequest, warnings: list[str], *, check_mode: bool) -> tuple[_catalog.Catalogue, int]:
     """The credible part of the place's catalogue, and the last number given (0 when not known)."""
     if check_mode and not os.path.isdir(request.local_path):
         return _catalog.Catalogue(directory=request.local_path, entries=(), problems={}, unmanaged=()), 0
@@ -248,7 +248,7 @@ def _attempt(
                 option_file=request.option_file,
                 options=options,
                 database=request.database,
-                history=bool(schema.versioned) and client.history,
+                history=_with_history(schema, client),
             )
             stream = DumpStream(request, server, client, guard, reservation, command=command)
             guard.require_alive()
@@ -258,14 +258,28 @@ def _attempt(
             if changed:
                 raise _SchemaChanged
             stream.check(schema)
-            document = _describe(request, server, client, catalogue, schema, guard, now, stream, name=reservation.name)
-            document["sequence"] = _sequence.next_number(catalogue, last=last, branch=request.branch, kind=_KIND)
+            document = _describe(
+                request,
+                server,
+                client,
+                catalogue,
+                schema,
+                guard,
+                now,
+                stream,
+                name=reservation.name,
+                sequence=_sequence.next_number(catalogue, last=last, branch=request.branch, kind=_KIND),
+            )
             manifest = _manifest.check_manifest(document)
             raw = _manifest.manifest_bytes(manifest)
             reservation.publish(manifest=raw, signature=_sign(request, raw, at=manifest.created_at))
     _note_clock(catalogue, request, now, outcome)
     _after_publishing(request, manifest, outcome)
     return manifest
+
+
+def _with_history(schema: _inspect.Schema, client: _dump_client.DumpClient) -> bool:
+    return bool(schema.versioned) and client.history and not schema.by_transaction
 
 
 def _describe(
@@ -279,6 +293,7 @@ def _describe(
     stream: DumpStream,
     *,
     name: str,
+    sequence: int,
 ) -> dict[str, t.Any]:
     fulls = catalogue.of_kind(_KIND, branch=request.branch)
     coordinates = stream.coordinates
@@ -300,6 +315,7 @@ def _describe(
         "branch": request.branch,
         "kind": _KIND,
         "format": "sql",
+        "sequence": sequence,
         "epoch": epoch,
         "epoch_reason": why,
         "created_at": _manifest.format_time(now),

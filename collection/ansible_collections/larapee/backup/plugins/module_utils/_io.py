@@ -68,17 +68,21 @@ def read_small(path: str, *, limit: int = 4 * BLOCK_SIZE) -> bytes:
         if exc.errno in (errno.ELOOP, errno.ENXIO):
             raise ValueError("not a regular file") from exc
         raise
-    with open(descriptor, "rb") as handle:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("not a regular file")
-        raw = handle.read(limit + 1)
+        with open(descriptor, "rb", closefd=False) as handle:
+            raw = handle.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(raw) > limit:
         raise ValueError(f"larger than {limit} bytes")
     return raw
 
 
-def parse_json(raw: bytes) -> dict[str, t.Any]:
-    """Return the JSON object in *raw*; raise ValueError for anything else."""
+def read_json(path: str, *, limit: int = 4 * BLOCK_SIZE) -> dict[str, t.Any]:
+    """Return the JSON object in *path*; raise ValueError for anything else, OSError when it cannot be read."""
+    raw = read_small(path, limit=limit)
     try:
         document = json.loads(raw.decode("utf-8"))
     except RecursionError as exc:
@@ -86,11 +90,6 @@ def parse_json(raw: bytes) -> dict[str, t.Any]:
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")
     return document
-
-
-def read_json(path: str, *, limit: int = 4 * BLOCK_SIZE) -> dict[str, t.Any]:
-    """Return the JSON object in *path*; raise ValueError for anything else, OSError when it cannot be read."""
-    return parse_json(read_small(path, limit=limit))
 
 
 def sha256_file(path: str) -> tuple[str, int]:
@@ -153,7 +152,6 @@ __all__ = (
     "free_bytes",
     "fsync_directory",
     "json_bytes",
-    "parse_json",
     "read_json",
     "read_small",
     "require_private_file",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import re
 import typing as t
 import uuid
@@ -83,9 +84,11 @@ class Manifest:
 def parse_manifest(raw: bytes) -> Manifest:
     """Return the manifest in *raw*; raise ManifestError that says what is wrong."""
     try:
-        document = _io.parse_json(raw)
-    except ValueError as exc:
-        raise ManifestError(f"it is not a manifest's JSON: {exc}") from exc
+        document = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as exc:
+        raise ManifestError("it is not JSON") from exc
+    if not isinstance(document, dict):
+        raise ManifestError("it is not a JSON object")
     return check_manifest(document)
 
 

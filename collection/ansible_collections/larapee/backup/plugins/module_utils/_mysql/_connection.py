@@ -124,8 +124,7 @@ def _by_socket(options: t.Mapping[str, str]) -> bool:
 def client_arguments(options: t.Mapping[str, str]) -> tuple[str, ...]:
     """Where the command-line clients connect, to follow ``--defaults-file``: the server that connect() reaches.
 
-    Left to themselves they prefer other values: a socket although the option file names a host, a socket or port from
-    the environment.
+    Left to themselves they may reach another one: by the socket beside an empty host, by a port of the environment.
     """
     if _by_socket(options):
         return ("--protocol=SOCKET", f"--socket={options['socket']}")

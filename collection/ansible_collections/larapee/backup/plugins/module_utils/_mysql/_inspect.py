@@ -49,7 +49,7 @@ _DEFINITIONS = (
 class Schema:
     """One schema: ``data_bytes`` is what its tables and indexes take on the server's disk (an estimate).
 
-    ``versioned`` tables keep the old versions of their rows.
+    ``versioned`` tables keep the old versions of their rows, those ``by_transaction`` in a form that cannot be dumped.
     """
 
     character_set: str
@@ -58,6 +58,7 @@ class Schema:
     fingerprint: str
     not_transactional: tuple[str, ...]
     versioned: tuple[str, ...]
+    by_transaction: tuple[str, ...]
     data_bytes: int
 
 
@@ -92,6 +93,12 @@ def read_schema(connection: Connection, database: str) -> Schema | None:
         " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME",
         [database],
     )
+    by_transaction = rows(
+        connection,
+        "SELECT TABLE_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND DATA_TYPE = 'bigint'"
+        " AND GENERATION_EXPRESSION = 'ROW START' ORDER BY TABLE_NAME",
+        [database],
+    )
     ((data_bytes,),) = rows(
         connection,
         "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
@@ -104,6 +111,7 @@ def read_schema(connection: Connection, database: str) -> Schema | None:
         fingerprint=fingerprint(connection, database),
         not_transactional=tuple(str(name) for name, _kind, engine in tables if engine not in (None, "InnoDB")),
         versioned=tuple(str(name) for name, kind, _engine in tables if kind == "SYSTEM VERSIONED"),
+        by_transaction=tuple(str(row[0]) for row in by_transaction),
         data_bytes=int(data_bytes),
     )
 
@@ -112,15 +120,16 @@ def describe_inexact(connection: Connection, database: str) -> list[str]:
     """What no logical dump of *database* gives back exactly, a warning each."""
     columns = rows(
         connection,
-        "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.EXTRA, c.GENERATION_EXPRESSION"
+        "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.NUMERIC_SCALE, c.EXTRA, c.GENERATION_EXPRESSION"
         " FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)"
         " WHERE TABLE_SCHEMA = %s AND t.TABLE_TYPE <> 'VIEW' ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION",
         [database],
     )
     times = [(table, quote_identifier(str(name))) for table, name, of_type, *_rest in columns if of_type == "timestamp"]
     rounded, recomputed = [], []
-    for table, name, of_type, extra, expression in columns:
-        if of_type == "float":
+    for table, name, of_type, scale, extra, expression in columns:
+        # FLOAT(M,D) is dumped with its D decimals.
+        if of_type == "float" and scale is None:
             rounded.append(f"{table}.{name}")
         if str(extra).startswith("STORED") and any(
             table == of_table and time in str(expression) for of_table, time in times

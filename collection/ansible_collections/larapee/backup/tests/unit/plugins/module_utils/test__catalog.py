@@ -62,8 +62,10 @@ def test_an_entry_holds_what_was_signed(place: Place) -> None:
     [
         (b"{}", "the field schema"),
         (b"not json", "not JSON"),
-        (b" " * (4 * 1024 * 1024 + 1), "too large"),
+        (b"[" * 200_000, "not JSON"),
+        (b" " * (4 * 1024 * 1024 + 1), "larger than 4194304 bytes"),
     ],
+    ids=["field", "text", "deep", "large"],
 )
 def test_an_unusable_manifest_is_a_problem_and_hides_no_other(place: Place, content: bytes, why: str) -> None:
     place.put(FULL)
@@ -130,3 +132,20 @@ def test_the_checksums_are_those_that_sha256sum_checks(place: Place) -> None:
     assert subprocess.run(command, cwd=place.directory, capture_output=True, check=False).returncode == 0
     (place.directory / lines[0][66:]).write_bytes(b"changed")
     assert subprocess.run(command, cwd=place.directory, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("elsewhere"), os.mkfifo])
+def test_what_is_not_a_regular_file_is_no_signature(place: Place, make: object) -> None:
+    path = place.put(FULL)
+    os.unlink(f"{path}{SIGNATURE}")
+    make(Path(f"{path}{SIGNATURE}"))  # type: ignore[operator]
+    (entry,) = read(place).entries
+    assert entry.signature() is None
+
+
+def test_a_name_of_other_bytes_is_written_out(place: Place) -> None:
+    for name in (b"\xff.manifest.json", b"a\nb.manifest.json.sig"):
+        Path(os.fsdecode(os.fsencode(place.directory) + b"/" + name)).write_bytes(b"x")
+    problems = read(place).problems
+    assert set(problems) == {"\\udcff.manifest.json", "a\\nb.manifest.json.sig"}
+    assert "".join(problems).encode()

@@ -35,15 +35,6 @@ def test_a_release_is_read_from_a_version(version: str, release: tuple[int, int,
         ({"socket": "/s", "host": "localhost"}, {"unix_socket": "/s"}),
         ({"socket": "/s", "host": "db"}, {"host": "db", "port": 3306}),
         ({"host": "db", "port": "3307"}, {"host": "db", "port": 3307}),
-        ({"host": "db", "ssl_ca": "/ca"}, {"ssl_ca": "/ca"}),
-        (
-            {"host": "db", "ssl_mode": "verify_identity"},
-            {"ssl_verify_cert": True, "ssl_verify_identity": True},
-        ),
-        (
-            {"host": "db", "ssl_verify_server_cert": "1"},
-            {"ssl_verify_cert": True, "ssl_verify_identity": True},
-        ),
     ],
 )
 def test_the_driver_reaches_the_server_that_the_clients_reach(options: dict[str, str], wanted: dict[str, Any]) -> None:
@@ -82,3 +73,20 @@ def test_an_error_of_the_driver_is_one_line(error: Exception, line: str) -> None
 @pytest.mark.parametrize(("name", "quoted"), [("larapos", "`larapos`"), ("od`d; --", "`od``d; --`"), ("", "``")])
 def test_identifiers_are_quoted(name: str, quoted: str) -> None:
     assert _connection.quote_identifier(name) == quoted
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"socket": "/s"}, ("--protocol=SOCKET", "--socket=/s")),
+        ({"socket": "/s", "host": "localhost"}, ("--protocol=SOCKET", "--socket=/s")),
+        ({"socket": "/s", "host": "db"}, ("--protocol=TCP", "--host=db", "--port=3306")),
+        ({"host": "db", "port": "3307"}, ("--protocol=TCP", "--host=db", "--port=3307")),
+    ],
+)
+def test_the_clients_are_told_where_the_driver_connects(options: dict[str, str], wanted: tuple[str, ...]) -> None:
+    assert _connection.client_arguments(options) == wanted
+
+
+def test_a_password_is_sent_as_it_is_in_the_option_file() -> None:
+    assert _connection._arguments({"user": "u", "socket": "/s", "password": "€ñ"})["password"] == "€ñ".encode()

@@ -29,7 +29,11 @@ def server(engine: str, *, log_bin: bool = True) -> Server:
 
 def arguments(client: DumpClient, *, log_bin: bool = True, database: str = "larapos") -> tuple[str, ...]:
     command = _dump_client.dump_command(
-        client, server(client.engine, log_bin=log_bin), option_file="/etc/operator.cnf", database=database
+        client,
+        server(client.engine, log_bin=log_bin),
+        option_file="/etc/operator.cnf",
+        options={"socket": "/run/db.sock"},
+        database=database,
     )
     return command.argv
 
@@ -37,6 +41,7 @@ def arguments(client: DumpClient, *, log_bin: bool = True, database: str = "lara
 def test_the_option_file_comes_first_and_the_database_last() -> None:
     argv = arguments(MARIADB)
     assert argv[:2] == ("/usr/bin/mariadb-dump", "--defaults-file=/etc/operator.cnf")
+    assert argv[2:4] == ("--protocol=SOCKET", "--socket=/run/db.sock")
     assert argv[-2:] == ("--", "larapos")
 
 
@@ -117,7 +122,7 @@ def test_the_coordinates_of_a_recorded_dump_are_read() -> None:
 def test_gtids_are_asked_for_only_where_mysql_numbers_transactions(log_bin: bool, gtid: bool, option: str) -> None:
     """With gtid_mode=OFF, the default of 8.0, the client calls COMMENTED an error; seen on 9.7."""
     there = Server(engine="mysql", version="8.0.40", server_id=1, log_bin=log_bin, gtid=gtid)
-    argv = _dump_client.dump_command(MYSQL, there, option_file="/f", database="larapos").argv
+    argv = _dump_client.dump_command(MYSQL, there, option_file="/f", options={}, database="larapos").argv
     assert [part for part in argv if "gtid" in part] == [f"--set-gtid-purged={option}"]
 
 

@@ -236,3 +236,23 @@ def test_names_are_read_as_they_are_quoted() -> None:
 def test_a_privilege_on_columns_is_not_the_privilege() -> None:
     (columns,) = [grant for grant in _grants.parse_grants(RECORDED["columns"]) if grant.table == "t2"]
     assert columns.privileges == {"INSERT"}
+
+
+def test_of_several_patterns_every_one_must_have_a_privilege() -> None:
+    """The server applies the most specific one only."""
+    whole = "GRANT SELECT, SHOW VIEW, EVENT, TRIGGER ON `lara%`.* TO `a`@`localhost`"
+    narrow = "GRANT SELECT, SHOW VIEW, EVENT ON `larapos`.* TO `a`@`localhost`"
+    proc = "GRANT SELECT ON `mysql`.`proc` TO `a`@`localhost`"
+
+    def missing(*lines: str) -> list[str]:
+        return _grants.missing_for_dump(_grants.parse_grants([*lines, proc]), database="larapos", server=MARIADB)
+
+    assert missing(whole) == []
+    assert missing(whole, narrow) == missing(narrow) == ["TRIGGER ON `larapos`.*"]
+    assert missing(whole, narrow, "GRANT TRIGGER ON *.* TO `a`@`localhost`") == []
+    assert missing(narrow, "GRANT TRIGGER ON `larapos`.* TO `keeper`") == []
+    assert missing(narrow, "GRANT TRIGGER ON `larapos`.* TO PUBLIC") == []
+    # A role's own rows and those of the roles that it holds are merged by the server.
+    nested = ("GRANT TRIGGER ON `lara%`.* TO `keeper`", "GRANT SELECT ON `larapos`.* TO `held`")
+    assert missing(narrow, *nested) == ["TRIGGER ON `larapos`.*"]
+    assert missing(narrow, *nested, "GRANT TRIGGER ON `larapos`.* TO `keeper`") == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,17 @@ def test_directories_are_made_private_and_a_file_in_the_way_is_said(tmp_path: Pa
 def test_free_bytes_are_those_of_an_ordinary_process(tmp_path: Path) -> None:
     status = os.statvfs(tmp_path)
     assert abs(_io.free_bytes(str(tmp_path)) - status.f_bavail * status.f_frsize) < 1 << 30
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("elsewhere", path)])
+def test_only_a_regular_file_is_read_and_nothing_is_waited_for(tmp_path: Path, make: Callable[[str], None]) -> None:
+    path = str(tmp_path / "x.json")
+    make(path)
+    with pytest.raises(ValueError, match="not a regular file"):
+        _io.read_json(path)
+
+
+def test_json_that_is_nested_too_deep_is_a_value_error(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(b"[" * 200_000)
+    with pytest.raises(ValueError, match="nested too deep"):
+        _io.read_json(str(tmp_path / "x.json"))

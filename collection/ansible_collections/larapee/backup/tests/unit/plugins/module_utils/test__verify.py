@@ -173,12 +173,41 @@ def test_a_result_of_another_place_stays_while_the_artifact_is_the_same(place: P
     results = place.directory / f"{FULL}.age.verified.json"
     document = json.loads(results.read_text())
     document["levels"]["opened"] = {"status": OK, "at": "2026-11-22T15:00:00Z"}
-    document["levels"]["proven"] = {"status": OK, "at": "2026-11-22T16:00:00Z"}
     results.write_text(json.dumps(document))
-    assert statuses(verify(place), path.name)["proven"] == OK
+    verify(place)
     assert json.loads(results.read_text())["levels"]["opened"]["at"] == "2026-11-22T15:00:00Z"
     results.write_text(json.dumps({**document, "sha256": "0" * 64}))
-    assert statuses(verify(place), path.name)["proven"] == NOT_HERE
+    verify(place)
+    assert set(json.loads(results.read_text())["levels"]) == {"intact"}
+    assert statuses(verify(place), path.name)["opened"] == NOT_HERE
+
+
+def test_a_proof_that_nobody_signed_is_not_believed(place: Place) -> None:
+    place.put(FULL)
+    verify(place)
+    results = place.directory / f"{FULL}.verified.json"
+    document = json.loads(results.read_text())
+    document["levels"]["proven"] = {"status": OK, "at": "2026-11-22T16:00:00Z"}
+    results.write_text(json.dumps(document))
+    assert statuses(verify(place))["proven"] == NOT_HERE
+    assert set(json.loads(results.read_text())["levels"]) == {"intact", "opened"}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"db_full": "4"}', b'{"config": -1}', b"[" * 200_000])
+def test_a_damaged_memory_of_numbers_is_a_check_that_did_not_run(place: Place, content: bytes) -> None:
+    place.put(FULL)
+    given(place, 1)
+    (state(place) / "sequences" / f"{BRANCH}.json").write_bytes(content)
+    (failure,) = verify(place).failures
+    assert (failure.artifact, failure.level, failure.status) == ("sequence", "intact", NOT_RUN)
+    assert "the last number given" in failure.reason
+
+
+def test_a_pipe_in_place_of_a_result_is_replaced_and_not_waited_for(place: Place) -> None:
+    place.put(FULL)
+    os.mkfifo(place.directory / f"{FULL}.verified.json")
+    assert verify(place).failures == []
+    assert (place.directory / f"{FULL}.verified.json").is_file()
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"levels": []}', b'{"levels": {"proven": "yes"}, "sha256": "SHA"}'])

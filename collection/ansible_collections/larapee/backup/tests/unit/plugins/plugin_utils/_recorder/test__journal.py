@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -86,6 +86,59 @@ def test_damaged_entry_is_told_from_others(tmp_path: Path, content: bytes) -> No
     journal.path(RUN_ID).write_bytes(content)
     with pytest.raises(DamagedEntryError, match="it is damaged"):
         journal.read(journal.path(RUN_ID))
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("run_id", None),
+        ("run_id", 1),
+        ("run_id", ""),
+        ("run_id", "0c8f8a3a-3a1e-4a44-9d0c-6c5b8cf0a002"),
+        ("lock", ""),
+        ("lock", "run.lock"),
+        ("lock", "/run/\0.lock"),
+        ("lock", "/run/\ud800.lock"),
+        ("lock", 7),
+        ("pid", float("inf")),
+        ("host", None),
+        ("branch", "\ud800"),
+        ("started_at", "0001-01-01T00:00:00+14:00"),
+        ("finished_at", "0001-01-01T00:00:00+14:00"),
+    ],
+)
+def test_one_bad_value_is_damage_and_nothing_worse(tmp_path: Path, where: str, value: Any) -> None:
+    journal = Journal(tmp_path)
+    journal.write([make_record(run_id=RUN_ID)])
+    document = json.loads(journal.path(RUN_ID).read_bytes())
+    (document if where in document else document["records"][0])[where] = value
+    journal.path(RUN_ID).write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DamagedEntryError):
+        journal.read(journal.path(RUN_ID))
+
+
+def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.directory.mkdir()
+    path = journal.path(RUN_ID)
+    os.mkfifo(path)
+    with pytest.raises(DamagedEntryError):
+        journal.read(path)
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    assert journal.pending_files() == [path]
+    with pytest.raises(DamagedEntryError):
+        journal.read(path)
+    assert journal.set_aside(path).is_symlink()
+
+
+def test_entry_without_a_lock_lives_as_long_as_its_process(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write([make_record(run_id=RUN_ID)])
+    document = {**json.loads(journal.path(RUN_ID).read_bytes()), "lock": None}
+    for pid, dead in ((os.getpid(), False), (2**30, True)):
+        journal.path(RUN_ID).write_text(json.dumps({**document, "pid": pid}), encoding="utf-8")
+        assert owner_is_dead(journal.read(journal.path(RUN_ID))) is dead
 
 
 def test_entry_under_the_name_of_another_run_is_damaged(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import (
     _playbook_run,
     load_settings,
     open_store,
+    recorder_of_this_process,
 )
 
 RUN_ID = "0c8f8a3a-3a1e-4a44-9d0c-6c5b8cf0a001"
@@ -63,6 +65,7 @@ def test_environment_tells_the_guard_and_the_modules(environ: dict[str, str]) ->
     lock = Path(environ["LARAPEE_BACKUP_STATE_DIR"]) / "locks" / f"run-{RUN_ID}.callback.lock"
     assert environ["LARAPEE_BACKUP_RECORDER"] == RUN_ID
     assert environ["LARAPEE_BACKUP_OWNER_LOCK"] == str(lock)
+    assert recorder_of_this_process(environ) == RUN_ID
     assert [row.status for row in rows(environ)] == ["pending"]
 
 
@@ -118,6 +121,38 @@ def test_stats_that_are_not_ours_change_nothing(environ: dict[str, str], data: d
     run.on_stats_data("shop", data)
     run.finish(processed=["shop"], failed=[])
     assert [row.branch for row in rows(environ)] == [None]
+
+
+@pytest.mark.parametrize("method", ["reconcile", "flush"])
+def test_nothing_of_earlier_runs_stops_this_one(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def broken(_self: Recorder, *_arguments: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(Recorder, method, broken)
+    warnings: list[str] = []
+    run = make_run(environ, warnings)
+    run.start()
+    run.finish(processed=["shop"], failed=[])
+    assert [row.status for row in rows(environ)] == ["failed"]
+    assert any("ValueError: a defect" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(b"timed out after 12 s\nmore", ": timed out after 12 s. Start"), (b"", "). Start"), (None, "). Start")],
+)
+def test_word_of_the_launcher_is_in_the_row(
+    environ: dict[str, str], tmp_path: Path, left: bytes | None, said: str
+) -> None:
+    environ["LARAPEE_BACKUP_STOP_REASON"] = str(tmp_path / "stop-reason")
+    if left is not None:
+        (tmp_path / "stop-reason").write_bytes(left)
+    run = make_run(environ)
+    run.start()
+    run._on_signal(signal.SIGTERM)
+    assert said in str(rows(environ)[0].error)
 
 
 def test_end_comes_once(environ: dict[str, str]) -> None:

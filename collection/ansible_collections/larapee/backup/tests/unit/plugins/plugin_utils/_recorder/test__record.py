@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Evidence, RunRecord, one_line
-from ansible_collections.larapee.backup.plugins.plugin_utils._recorder._record import dump_json, parse_time
+from ansible_collections.larapee.backup.plugins.plugin_utils._recorder._record import dump_json, format_time, parse_time
 from ansible_collections.larapee.backup.tests.unit.plugins.plugin_utils._recorder.run_histories import (
     START,
     make_record,
@@ -99,3 +99,9 @@ def test_json_never_shows_an_object_that_it_does_not_know() -> None:
 def test_times_need_a_zone() -> None:
     with pytest.raises(ValueError, match="zone"):
         parse_time("2026-11-22T03:00:07")
+
+
+def test_time_of_a_clock_that_is_wrong_comes_back() -> None:
+    moment = datetime(1, 1, 1, tzinfo=UTC)
+    assert format_time(moment) == "0001-01-01T00:00:00.000000Z"
+    assert parse_time(format_time(moment)) == moment

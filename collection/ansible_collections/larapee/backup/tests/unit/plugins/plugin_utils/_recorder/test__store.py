@@ -19,6 +19,7 @@ from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import (
     Evidence,
     RunRecord,
     StoreError,
+    load_settings,
     open_store,
     redacted_url,
 )
@@ -174,3 +175,18 @@ def test_url_for_people() -> None:
     assert redacted_url("mysql+pymysql://runs:S3cret@host/db") == "mysql+pymysql://host/db"
     assert redacted_url("sqlite:////var/lib/runs.sqlite") == "sqlite:////var/lib/runs.sqlite"
     assert redacted_url("mysql://[S3cret") == "an unreadable URL"
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "line\nbreak", "tab\tx", "a b", "\udcff", "ü", "100%"])
+def test_default_table_stands_in_the_state_directory_whatever_its_name(tmp_path: Path, name: str) -> None:
+    state = tmp_path / name
+    open_store(load_settings({"LARAPEE_BACKUP_STATE_DIR": str(state)}).runs_url).close()
+    assert (state / "runs.sqlite").is_file()
+    assert list(tmp_path.iterdir()) == [state]
+
+
+@pytest.mark.parametrize("end", ["?", "?b", "#", "#b", "\n", "a\nb", "\t"])
+def test_characters_that_would_name_another_file_are_refused(tmp_path: Path, end: str) -> None:
+    with pytest.raises(StoreError, match="Write"):
+        open_store(f"sqlite:///{tmp_path}/runs.sqlite{end}")
+    assert list(tmp_path.iterdir()) == []

@@ -95,6 +95,24 @@ def test_several_reports_add_up() -> None:
     assert (row.recovery_point, row.details) == ("2026-11-22T03:00:07Z", {"engine": "mariadb", "files": 3})
 
 
+@pytest.mark.parametrize(
+    ("started", "did", "status"),
+    [
+        ("full", "verify", "failed"),
+        ("full", "restore", "failed"),
+        ("verify", "full", "failed"),
+        ("restore", "drill", "failed"),
+        ("full", "full", "success"),
+        ("drill", "restore", "success"),
+    ],
+)
+def test_what_a_role_did_has_to_agree_with_the_kind_of_the_run(started: str, did: str, status: str) -> None:
+    said = report({"kind": started}, {"kind": did, "artifacts": [ARTIFACT]}, {"kind": started}, {"completed": True})
+    row = verdict({"b": said})["b"]
+    assert (row.kind, row.status) == (started, status)
+    assert (f"started as {started}, but a role did {did}" in str(row.error)) == (status == "failed")
+
+
 def test_failed_host_fails_its_branches_only() -> None:
     rows = verdict(
         {"branch-001": report(GOOD), "branch-002": report(GOOD, host="shop-2")},
