@@ -193,7 +193,9 @@ def test_a_proof_that_nobody_signed_is_not_believed(place: Place) -> None:
     assert set(json.loads(results.read_text())["levels"]) == {"intact", "opened"}
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"db_full": "4"}', b'{"config": -1}', b"[" * 200_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"db_full": "4"}', b'{"config": -1}', pytest.param(b"[" * 200_000, id="deep")]
+)
 def test_a_damaged_memory_of_numbers_is_a_check_that_did_not_run(place: Place, content: bytes) -> None:
     place.put(FULL)
     given(place, 1)
