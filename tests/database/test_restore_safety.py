@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _open, _signature
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._mysql import _marker
 from tests.database.estate import SCHEMA, sql, stock_picture
 from tests.database.test_restore import artifact, refused
 from tests.database.test_verify import manifest_path, signature_path
@@ -75,6 +76,20 @@ def test_an_empty_schema_that_somebody_filled_meanwhile_is_left_alone(
     assert caught.value.reason == "not_empty"
     assert precious(estate) == "7"
     assert sql(estate.target, "SHOW TABLES FROM larapos") == "precious\n"
+
+
+def test_an_interruption_right_after_the_mark_takes_the_mark_back(
+    estate: Estate, artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql(estate.target, SCHEMA)
+    place = _marker.place
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        place(*arguments, **options)  # type: ignore[arg-type]
+        raise BackupError("Failed to finish: interrupted (signal 15).", reason="interrupted")
+
+    monkeypatch.setattr(_marker, "place", interrupted)
+    refused(estate, "The target is as it was", reason="interrupted", confirm="branch-001")
 
 
 def test_two_restores_into_one_database_do_not_meet(estate: Estate, artifact: Path) -> None:

@@ -73,6 +73,8 @@ class Filling:
         """Fill the target; raises BackupError. A second restore into the same database is refused at once."""
         with connect(self._options) as guard:
             name = "larapee-" + hashlib.sha256(self._database.encode()).hexdigest()[:40]
+            # The lock goes with this connection, which is idle for as long as the load takes.
+            rows(guard, "SET SESSION wait_timeout = 86400")
             if rows(guard, "SELECT GET_LOCK(%s, 0)", [name]) != [(1,)]:
                 raise BackupError(
                     f"Failed to restore into {self._database}: another restore fills it now. Nothing was done.",
@@ -169,10 +171,11 @@ class Filling:
 
     def _leave(self) -> str:
         """Undo what was done to an empty target, or make sure that a replaced one is marked; say what is there."""
-        if not self._touched:
-            return "Nothing was changed on the target."
         try:
             with connect(self._options) as connection:
+                # An interruption may come between the mark and the note of it.
+                if not self._touched and _marker.read_run_id(connection, self._database) != self._run_id:
+                    return "Nothing was changed on the target."
                 return self._leave_empty(connection) if self._target.empty else self._leave_replaced(connection)
         except BackupError:
             return (
