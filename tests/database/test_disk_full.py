@@ -42,7 +42,7 @@ def test_the_size_of_the_last_full_is_checked(small_disk: Estate) -> None:
     before = small_disk.files()
     filler = small_disk.local / "filler"
     filler.write_bytes(b"x" * (free_bytes(small_disk) - PAGE))
-    with pytest.raises(BackupError, match="the size of the last full") as caught:
+    with pytest.raises(BackupError, match="the expected size and the reserve") as caught:
         small_disk.dump(reserve_bytes=0)
     assert caught.value.reason == "disk_full"
     assert small_disk.files() == before | {"filler"}

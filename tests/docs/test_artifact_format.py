@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _publish
 from tests.database.estate import BRANCH, Estate
-from tests.docs.pages import DOCS, TOP, code, table
+from tests.docs.pages import DOCS, TOP, code, table, tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = DOCS / "artifact-format.md"
 FIELDS = "| field | type | unit or values |"
+COMMON, OF_A_FULL, OF_FILES, OF_ADOPTED = range(4)
 RESULT = "| field | type | meaning |"
 SCHEMA = json.loads((DOCS / "schemas" / "manifest.schema.json").read_text(encoding="utf-8"))
 TYPES = {"string": str, "integer": int, "object": dict, "list of strings": list, "null": type(None)}
@@ -63,10 +64,13 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _documented(header: str) -> dict[str, tuple[type, ...]]:
+def _documented(header: str, *which: int) -> dict[str, tuple[type, ...]]:
+    """The fields of the tables with *header* (all, or these)."""
+    found = tables(PAGE, header)
     return {
         code(name)[0]: tuple(TYPES[each.strip()] for each in kinds.split(" or "))
-        for name, kinds, *_rest in table(PAGE, header)
+        for number in which or range(len(found))
+        for name, kinds, *_rest in found[number]
     }
 
 
@@ -79,7 +83,7 @@ def _manifest(estate: Estate, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_table_of_fields_is_that_of_a_real_manifest(estate: Estate) -> None:
-    documented = _documented(FIELDS)
+    documented = _documented(FIELDS, COMMON, OF_A_FULL)
     first, second = _manifest(estate), _manifest(estate, compression="zstd")
     assert sorted(_flat(first)) == sorted(documented)
     for manifest in (first, second, _manifest(estate, encrypt=False, recipients=())):
@@ -133,9 +137,10 @@ def test_names_sums_and_the_result_of_a_verification_are_as_documented(estate: E
     artifact = _manifest(estate)["artifact"]
     names = [name.replace("`", "") for _what, name in table(PAGE, "| file |")]
     suffixes = [name.partition("'s name plus ")[2] for name in names if "'s name plus" in name]
-    assert sorted(suffixes) == [".manifest.json", ".manifest.json.sig", ".verified.json"]
+    of_a_full = [".manifest.json", ".manifest.json.sig", ".verified.json"]
+    assert sorted(suffixes) == [".index.zst, and .age when the artifact is encrypted", *of_a_full]
     estate.verify(identity=estate.keys.identity)
-    assert estate.files() == {"SHA256SUMS", artifact, *(artifact + suffix for suffix in suffixes)}
+    assert estate.files() == {"SHA256SUMS", artifact, *(artifact + suffix for suffix in of_a_full)}
     result = json.loads((estate.local / f"{artifact}.verified.json").read_bytes())
     documented = _documented(RESULT)
     fields = {re.sub(r"^levels\.\w+\.", "levels.*.", name): value for name, value in _flat(result).items()}

@@ -23,11 +23,18 @@ COMMON = (
 )
 DATABASE = ("engine", "version", "server_id", "database", "start", "end")
 FULL = ("epoch_reason", "schema_character_set", "schema_collation", "objects", "longest_line", "ddl_guard")
+FILES = ("entries", "deletions", "tree", "problems", "companion")
 OTHER_KINDS = {
     "db_increment": ("db-20261122-1432.binlog.zst", "binlog", DATABASE),
-    "files_full": ("public-uploads-20261122-1432.tar.zst.age", "tar", ()),
-    "files_increment": ("public-uploads-20261122-1432.incr.tar.zst.age", "tar", ()),
-    "config": ("config-20261122-1432-07.tar.zst", "tar", ()),
+    "files_full": ("public-uploads-20261122-1432.tar.zst.age", "tar", FILES),
+    "files_increment": ("public-uploads-20261122-1432.incr.tar.zst.age", "tar", FILES),
+    "config": ("config-20261122-1432-07.tar.zst", "tar", FILES),
+}
+OF_FILES = {
+    **dict.fromkeys(("entries", "deletions"), 0),
+    "tree": {"entries": 1, "bytes": 0},
+    "problems": dict.fromkeys(("changed", "vanished", "unreadable", "skipped"), 0),
+    "companion": {"size": 1, "sha256": "0" * 64, "plain_size": 1, "plain_sha256": "1" * 64},
 }
 
 
@@ -66,7 +73,9 @@ def accepted(document: dict[str, Any], schema: dict[str, Any]) -> tuple[bool, bo
 def of_kind(document: dict[str, Any], kind: str) -> dict[str, Any]:
     """What a manifest of another kind looks like, with nothing in it that its kind does not need."""
     name, form, needed = OTHER_KINDS[kind]
-    kept = {field: document[field] for field in (*COMMON, *needed)}
+    kept = {field: {**document, **OF_FILES}[field] for field in (*COMMON, *needed)}
+    if kind == "files_increment":
+        kept |= dict.fromkeys(("base", "previous"), "public-uploads-20261122-0000.tar.zst.age")
     encryption = {"recipients": ["age1x"]} if name.endswith(".age") else None
     return {**kept, "artifact": name, "kind": kind, "format": form, "compression": "zstd", "encryption": encryption}
 
@@ -75,7 +84,7 @@ def test_what_the_dump_writes_is_what_the_schema_says(written: list[dict[str, An
     for document in written:
         jsonschema.Draft202012Validator(schema).validate(document)
         assert accepted(document, schema) == (True, True)
-        assert set(document) == {*COMMON, *DATABASE, *FULL}
+        assert set(document) == {*COMMON, *DATABASE, *FULL, "set"}
 
 
 def test_fields_that_later_versions_add_are_kept(written: list[dict[str, Any]], schema: dict[str, Any]) -> None:
@@ -101,6 +110,16 @@ def test_the_other_kinds_have_their_place_in_the_schema(
     for field in (*COMMON, *OTHER_KINDS[kind][2]):
         without = {name: value for name, value in document.items() if name != field}
         assert accepted(without, schema) == (False, False), field
+
+
+def test_only_an_adopted_artifact_has_no_number_and_no_companion(
+    written: list[dict[str, Any]], schema: dict[str, Any]
+) -> None:
+    adopted = {"adopted": {"moment": "2026-11-21T21:30:00Z", "at": "2026-11-22T14:32:10Z"}, "sequence": 0}
+    uploads = {**of_kind(written[0], "files_full"), "companion": None}
+    assert accepted({**uploads, **adopted}, schema) == (True, True)
+    for wrong in (uploads, {**uploads, **adopted, "sequence": 1}, {**uploads, **adopted, "adopted": {}}):
+        assert accepted(wrong, schema) == (False, False)
 
 
 @pytest.mark.parametrize(

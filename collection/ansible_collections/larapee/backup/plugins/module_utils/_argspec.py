@@ -33,6 +33,28 @@ def run_spec() -> dict[str, t.Any]:
     }
 
 
+def making_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``making``."""
+    return {
+        "encryption": {"type": "bool", "default": True},
+        "age_recipients": {"type": "list", "elements": "str", "default": []},
+        "signing_key": {"type": "path", "required": True, "no_log": False},
+        "allowed_signers": {"type": "path"},
+        "reserve_bytes": {"type": "int", "default": 64 * 1024 * 1024},
+        "quota_bytes": {"type": "int", "default": 0},
+    }
+
+
+def making_options(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What a request for an artifact takes from the options of ``place``, ``run`` and ``making``."""
+    names = ("branch", "local_path", "state_path", "run_id", "signing_key", "allowed_signers")
+    return {
+        **{name: options[name] for name in (*names, "reserve_bytes", "quota_bytes")},
+        "encrypt": options["encryption"],
+        "recipients": tuple(options["age_recipients"]),
+    }
+
+
 def reading_spec() -> dict[str, t.Any]:
     """Options of the doc fragment ``reading``."""
     return {
@@ -54,4 +76,4 @@ def fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
     raise AssertionError("fail_json does not return")
 
 
-__all__ = ("create_module", "fail", "place_spec", "reading_spec", "run_spec")
+__all__ = ("create_module", "fail", "making_options", "making_spec", "place_spec", "reading_spec", "run_spec")

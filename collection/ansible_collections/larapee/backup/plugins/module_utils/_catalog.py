@@ -34,6 +34,12 @@ class Entry:
     def path(self) -> str:
         return os.path.join(self.directory, self.name)
 
+    @property
+    def companion_path(self) -> str | None:
+        """The encrypted index of an artifact of files, None where there is none."""
+        has_one = self.manifest.document.get("companion") is not None
+        return os.path.join(self.directory, _names.companion_name(self.name)) if has_one else None
+
     def signature(self) -> bytes | None:
         """The detached signature, None when there is no file that could be one."""
         try:
@@ -44,7 +50,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Catalogue:
-    """``entries`` in order of kind and sequence; ``problems`` maps a file to what is wrong with it.
+    """``entries`` in order of kind and number; ``problems`` maps a file to what is wrong with it.
 
     ``unmanaged`` are files with an artifact's name that nobody here ever signed or encrypted, such as an older cron
     line's dumps: not part of the catalogue, and not a fault.
@@ -56,9 +62,9 @@ class Catalogue:
     unmanaged: tuple[str, ...]
 
     def of_kind(self, kind: str, *, branch: str | None = None) -> list[Entry]:
-        """Entries of *kind*, oldest first by sequence (never by clock)."""
+        """Entries of *kind*, oldest first by number (never by clock)."""
         found = [e for e in self.entries if e.manifest.kind == kind and branch in (None, e.manifest.branch)]
-        return sorted(found, key=lambda entry: entry.manifest.sequence)
+        return sorted(found, key=lambda entry: entry.manifest.order)
 
     def last_sequence(self, kind: str, *, branch: str) -> int:
         return max((entry.manifest.sequence for entry in self.of_kind(kind, branch=branch)), default=0)
@@ -95,7 +101,7 @@ def read_catalogue(directory: str) -> Catalogue:
                 )
             else:
                 unmanaged.append(name)
-    entries.sort(key=lambda entry: (entry.manifest.kind, entry.manifest.sequence))
+    entries.sort(key=lambda entry: (entry.manifest.kind, entry.manifest.order))
     return Catalogue(directory=directory, entries=tuple(entries), problems=problems, unmanaged=tuple(unmanaged))
 
 
@@ -115,6 +121,10 @@ def _printable(name: str) -> str:
 def write_checksums(catalogue: Catalogue) -> None:
     """Derive ``SHA256SUMS``, for ``sha256sum -c``, from the manifests."""
     lines = [f"{entry.manifest.sha256}  {entry.name}\n" for entry in catalogue.entries]
+    for entry in catalogue.entries:
+        if entry.companion_path is not None:
+            companion = entry.manifest.document["companion"]
+            lines.append(f"{companion['sha256']}  {os.path.basename(entry.companion_path)}\n")
     _io.write_file(
         os.path.join(catalogue.directory, "SHA256SUMS"), "".join(sorted(lines, key=lambda x: x[66:])).encode()
     )

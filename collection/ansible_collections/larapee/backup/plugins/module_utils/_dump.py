@@ -12,24 +12,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
-import os
 import typing as t
 
-from . import (
-    _catalog,
-    _clock,
-    _compress,
-    _encrypt,
-    _epoch,
-    _io,
-    _lock,
-    _manifest,
-    _names,
-    _process,
-    _publish,
-    _sequence,
-    _signature,
-)
+from . import _clock, _compress, _epoch, _io, _lock, _making, _manifest, _publish
 from ._dump_stream import DumpStream
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
@@ -40,8 +25,6 @@ from ._request import DumpRequest
 _KIND: t.Final = "db_full"
 # A full that was dumped while a migration ran is thrown away and taken again.
 _ATTEMPTS = 3
-# The next full is rarely more than a third larger than the last.
-_GROWTH = 1.3
 
 
 class _SchemaChanged(Exception):
@@ -59,7 +42,7 @@ class DumpOutcome:
 
 def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutcome:
     """Take a full of one database; raises BackupError, and then nothing new exists at the place."""
-    _check_request(request)
+    _making.check_request(request)
     refuse_system_schema(request.database)
     options = read_option_file(request.option_file)
     with contextlib.ExitStack() as stack:
@@ -73,8 +56,9 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
             removed = _publish.sweep(request.local_path, kind=_KIND)
         else:
             removed = []
+        around = _making.Surroundings(request, kind=_KIND, check_mode=check_mode)
         warnings = [f"Removed what an interrupted run left: {', '.join(removed)}."] if removed else []
-        catalogue, last = _read_place(request, warnings, check_mode=check_mode)
+        warnings += around.warnings
         with connect(options) as connection:
             server = identify(connection)
             client = _dump_client.find_client(server)
@@ -87,13 +71,15 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
                 else "install a dump client of MariaDB 10.11 or newer"
             )
             warnings.append(f"{', '.join(schema.versioned)}: old versions of rows are not in the full; {why}.")
-        outcome = DumpOutcome(plan=_plan(request, server, schema, catalogue), warnings=warnings)
-        _check_space(request, catalogue)
+        outcome = DumpOutcome(plan=_plan(request, server, schema, around), warnings=warnings)
+        _making.allowance(request).require(
+            _making.expected_size(around.newest(_KIND)), what=f"dump into {request.local_path}"
+        )
         if check_mode:
             return outcome
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                outcome.manifest = _attempt(request, options, server, client, catalogue, last, outcome)
+                outcome.manifest = _attempt(request, options, server, client, around, outcome)
                 break
             except _SchemaChanged:
                 outcome.warnings.append(
@@ -106,53 +92,6 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
                 reason="schema_changed",
             )
     return outcome
-
-
-def _check_request(request: DumpRequest) -> None:
-    if not _names.is_branch_code(request.branch):
-        raise BackupError(
-            f"Failed to use the branch {request.branch!r}: a branch's code has letters, digits, dots, dashes and "
-            "underscores only. Set larapee_backup_branch.",
-            reason="bad_branch",
-        )
-    if request.encrypt:
-        _encrypt.encryptor(request.recipients)
-    _compress.compressor(request.compression)
-    _sign(request, b"", at=_clock.now())
-
-
-def _sign(request: DumpRequest, message: bytes, *, at: dt.datetime) -> bytes:
-    """Sign *message*; raise BackupError when those who verify would not accept that *at* that time."""
-    signature = _signature.sign(message, key=request.signing_key)
-    if request.allowed_signers is not None:
-        try:
-            _signature.verify(
-                message, signature, principal=request.branch, allowed_signers=request.allowed_signers, at=at
-            )
-        except _signature.SignatureError as exc:
-            raise BackupError(
-                f"Failed to use the signing key {request.signing_key}: at {_manifest.format_time(at)} its signature "
-                f"is not accepted, {exc}. Correct {request.allowed_signers}, the key, or this host's clock.",
-                reason="signature_not_accepted",
-            ) from exc
-    return signature
-
-
-def _read_place(request: DumpRequest, warnings: list[str], *, check_mode: bool) -> tuple[_catalog.Catalogue, int]:
-    """The credible part of the place's catalogue, and the last number given (0 when not known)."""
-    if check_mode and not os.path.isdir(request.local_path):
-        return _catalog.Catalogue(directory=request.local_path, entries=(), problems={}, unmanaged=()), 0
-    found = _catalog.read_catalogue(request.local_path)
-    try:
-        last = _sequence.last_given(request.state_path, branch=request.branch, kind=_KIND)
-    except _sequence.SequenceError as exc:
-        warnings.append(f"Numbers go on from the catalogue: {exc}.")
-        last = 0
-    catalogue = _sequence.credible(found, last=last, branch=request.branch, kind=_KIND)
-    never_given = [entry.name for entry in found.entries if entry not in catalogue.entries]
-    if never_given:
-        warnings.append(f"Their numbers were never given, so they do not count: {', '.join(never_given)}.")
-    return catalogue, last
 
 
 def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -> _inspect.Schema:
@@ -182,9 +121,9 @@ def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -
 
 
 def _plan(
-    request: DumpRequest, server: Server, schema: _inspect.Schema, catalogue: _catalog.Catalogue
+    request: DumpRequest, server: Server, schema: _inspect.Schema, around: _making.Surroundings
 ) -> dict[str, t.Any]:
-    fulls = catalogue.of_kind(_KIND, branch=request.branch)
+    last = around.newest(_KIND)
     return {
         "branch": request.branch,
         "database": request.database,
@@ -195,23 +134,8 @@ def _plan(
         "encrypted": request.encrypt,
         "objects": schema.objects,
         "data_bytes": schema.data_bytes,
-        "last_full": fulls[-1].name if fulls else None,
+        "last_full": last.name if last else None,
     }
-
-
-def _check_space(request: DumpRequest, catalogue: _catalog.Catalogue) -> None:
-    fulls = catalogue.of_kind(_KIND, branch=request.branch)
-    needed = request.reserve_bytes + int(fulls[-1].manifest.size * _GROWTH if fulls else 0)
-    directory = request.local_path
-    while not os.path.isdir(directory):
-        directory = os.path.dirname(directory) or "/"
-    free = _io.free_bytes(directory)
-    if free < needed:
-        raise BackupError(
-            f"Failed to dump into {request.local_path}: {free} bytes are free, {needed} are needed by the size of the "
-            "last full and the reserve. Free space or move the place.",
-            reason="disk_full",
-        )
 
 
 def _attempt(
@@ -219,8 +143,7 @@ def _attempt(
     options: t.Mapping[str, str],
     server: Server,
     client: _dump_client.DumpClient,
-    catalogue: _catalog.Catalogue,
-    last: int,
+    around: _making.Surroundings,
     outcome: DumpOutcome,
 ) -> _manifest.Manifest:
     with connect(options) as connection, _ddl_guard.hold_ddl_off(options, server) as guard:
@@ -262,19 +185,20 @@ def _attempt(
                 request,
                 server,
                 client,
-                catalogue,
+                around,
                 schema,
                 guard,
                 now,
                 stream,
                 name=reservation.name,
-                sequence=_sequence.next_number(catalogue, last=last, branch=request.branch, kind=_KIND),
             )
             manifest = _manifest.check_manifest(document)
             raw = _manifest.manifest_bytes(manifest)
-            reservation.publish(manifest=raw, signature=_sign(request, raw, at=manifest.created_at))
-    _note_clock(catalogue, request, now, outcome)
-    _after_publishing(request, manifest, outcome)
+            reservation.publish(manifest=raw, signature=_making.sign(request, raw, at=manifest.created_at))
+    outcome.warnings += around.note_clock(now) + _making.after_publishing(request, manifest)
+    with contextlib.suppress(OSError):
+        # A demand that stays only makes one more epoch.
+        _epoch.clear_demand(request.state_path, branch=request.branch)
     return manifest
 
 
@@ -286,21 +210,19 @@ def _describe(
     request: DumpRequest,
     server: Server,
     client: _dump_client.DumpClient,
-    catalogue: _catalog.Catalogue,
+    around: _making.Surroundings,
     schema: _inspect.Schema,
     guard: _ddl_guard.DdlGuard,
     now: dt.datetime,
     stream: DumpStream,
     *,
     name: str,
-    sequence: int,
 ) -> dict[str, t.Any]:
-    fulls = catalogue.of_kind(_KIND, branch=request.branch)
     coordinates = stream.coordinates
     position: dict[str, t.Any] = {"time": _manifest.format_time(now)}
     if coordinates is not None:
         position.update(dataclasses.asdict(coordinates))
-    previous = fulls[-1] if fulls else None
+    previous = around.newest(_KIND)
     epoch, why = _epoch.decide_epoch(
         previous.manifest if previous else None,
         server_id=server.server_id,
@@ -308,31 +230,15 @@ def _describe(
         start=position,
         demanded=_epoch.demanded(request.state_path, branch=request.branch),
     )
-    compressor = _compress.compressor(request.compression)
     return {
-        "schema": _manifest.SCHEMA_VERSION,
-        "artifact": name,
-        "branch": request.branch,
-        "kind": _KIND,
+        **_making.common_fields(request, around, name=name, created_at=now, epoch=epoch),
         "format": "sql",
-        "sequence": sequence,
-        "epoch": epoch,
         "epoch_reason": why,
-        "created_at": _manifest.format_time(now),
-        "run_id": request.run_id,
         "size": stream.stored.size,
         "sha256": stream.stored.sha256,
         "plain_size": stream.plain.size,
         "plain_sha256": stream.plain.sha256,
-        "compression": request.compression,
-        "encryption": {"recipients": list(request.recipients)} if request.encrypt else None,
-        "base": None,
-        "previous": previous.name if previous else None,
-        "tool_versions": {
-            "dump": client.version,
-            "compressor": f"{compressor.name} {_version(compressor.argv[0])}",
-            **({"age": _version(_process.find_tool("age"))} if request.encrypt else {}),
-        },
+        "tool_versions": {"dump": client.version, **_making.tool_versions(request)},
         "engine": server.engine,
         "version": server.version,
         "server_id": server.server_id,
@@ -345,30 +251,6 @@ def _describe(
         "start": position,
         "end": position,
     }
-
-
-def _version(path: str) -> str:
-    lines = _process.run([path, "--version"]).stdout.decode("utf-8", "replace").strip().splitlines()
-    return lines[0] if lines else "unknown"
-
-
-def _note_clock(catalogue: _catalog.Catalogue, request: DumpRequest, now: dt.datetime, outcome: DumpOutcome) -> None:
-    fulls = catalogue.of_kind(_KIND, branch=request.branch)
-    if fulls and fulls[-1].manifest.created_at > now:
-        outcome.warnings.append(
-            f"The clock says {_manifest.format_time(now)}, before the last full {fulls[-1].name}. Check this host's "
-            "clock; order is kept by sequence number."
-        )
-
-
-def _after_publishing(request: DumpRequest, manifest: _manifest.Manifest, outcome: DumpOutcome) -> None:
-    """What helps people and later runs; the artifact is complete without it, so a failure here is only said."""
-    try:
-        _sequence.remember(request.state_path, branch=request.branch, kind=_KIND, number=manifest.sequence)
-        _epoch.clear_demand(request.state_path, branch=request.branch)
-        _catalog.write_checksums(_catalog.read_catalogue(request.local_path))
-    except BackupError as exc:
-        outcome.warnings.append(str(exc))
 
 
 __all__ = ("DumpOutcome", "DumpRequest", "dump_database")

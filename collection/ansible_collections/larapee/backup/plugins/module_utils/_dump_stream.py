@@ -9,8 +9,8 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
-from . import _compress, _encrypt, _io, _pipeline
-from ._digest import Digest, Ends
+from . import _compress, _encrypt, _io, _making, _pipeline
+from ._digest import Both, Digest, Ends
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _inspect
 from ._mysql._connection import Server
@@ -48,7 +48,7 @@ class DumpStream:
         ]
         if request.encrypt:
             elements.append(_encrypt.encryptor(request.recipients))
-        elements.append(self.stored)
+        elements.append(Both(self.stored, _making.allowance(request)))
         try:
             results = _pipeline.run_pipeline(elements, target=reservation.open_part())
         except OSError as exc:

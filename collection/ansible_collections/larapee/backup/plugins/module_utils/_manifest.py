@@ -23,6 +23,7 @@ from . import _io, _names
 
 SCHEMA_VERSION: t.Final = 1
 KINDS: t.Final = ("db_full", "db_increment", "files_full", "files_increment", "config")
+FILES_KINDS: t.Final = ("files_full", "files_increment", "config")
 
 # Required beside the attributes of Manifest, by how the kind begins; a restore relies on them after it has begun to
 # change its target.
@@ -31,7 +32,14 @@ _FIELDS: tuple[tuple[str, dict[str, type]], ...] = (
     ("db_", {"engine": str, "version": str, "server_id": int, "database": str, "start": dict, "end": dict}),
     ("db_full", {"schema_character_set": str, "schema_collation": str, "objects": dict}),
     ("db_full", {"longest_line": int, "ddl_guard": str}),
+    ("files_increment", {"base": str, "previous": str}),
 )
+_FILES_COUNTS: t.Final = (
+    ("", ("entries", "deletions")),
+    ("tree", ("entries", "bytes")),
+    ("problems", ("changed", "vanished", "unreadable", "skipped")),
+)
+_COMPANION_HASHES: t.Final = ("sha256", "plain_sha256")
 # Required too, but may be null.
 _NULLABLE: tuple[tuple[str, dict[str, type]], ...] = (
     ("", {"encryption": dict, "base": str, "previous": str}),
@@ -39,6 +47,7 @@ _NULLABLE: tuple[tuple[str, dict[str, type]], ...] = (
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_BEGINNING = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
 
 
 class ManifestError(ValueError):
@@ -73,6 +82,20 @@ class Manifest:
     plain_sha256: str
     compression: str
     encrypted: bool
+    set_number: int
+    adopted_moment: dt.datetime | None
+
+    @property
+    def recovery_point(self) -> dt.datetime:
+        """Up to when (UTC) this artifact restores what it is of."""
+        return self.adopted_moment or self.created_at
+
+    @property
+    def order(self) -> tuple[int, dt.datetime, int]:
+        """Orders artifacts of one kind: by number, never by clock; adopted ones have none and come first."""
+        if self.adopted_moment is not None:
+            return (0, self.adopted_moment, 0)
+        return (1, _BEGINNING, self.sequence)
 
     @property
     def position(self) -> dict[str, t.Any]:
@@ -110,10 +133,7 @@ def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
         raise ManifestError("the field branch is not a branch's code")
     _check_values(document)
     _check_kind(document, kind)
-    try:
-        created_at = parse_time(_field(document, "created_at", str))
-    except ValueError as exc:
-        raise ManifestError("the field created_at is not a time in UTC") from exc
+    adopted_moment = _check_adoption(document)
     return Manifest(
         document=document,
         artifact=artifact,
@@ -121,7 +141,7 @@ def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
         kind=kind,
         sequence=document["sequence"],
         epoch=document["epoch"],
-        created_at=created_at,
+        created_at=_time(document, "created_at"),
         run_id=document["run_id"],
         size=document["size"],
         sha256=document["sha256"],
@@ -129,7 +149,21 @@ def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:
         plain_sha256=document["plain_sha256"],
         compression=name.compression,
         encrypted=name.encrypted,
+        set_number=_optional_count(document, "set"),
+        adopted_moment=adopted_moment,
     )
+
+
+def _check_adoption(document: t.Mapping[str, t.Any]) -> dt.datetime | None:
+    """When the old file was begun, for an adopted artifact; only that one has the number 0."""
+    sequence = _field(document, "sequence", int)
+    if document.get("adopted") is None:
+        if sequence < 1:
+            raise ManifestError("the field sequence is out of range")
+        return None
+    if sequence != 0:
+        raise ManifestError("the field sequence is not 0 in an adopted artifact")
+    return _time(_field(document, "adopted", dict), "moment")
 
 
 def _check_values(document: t.Mapping[str, t.Any]) -> None:
@@ -141,9 +175,9 @@ def _check_values(document: t.Mapping[str, t.Any]) -> None:
     for field in ("sha256", "plain_sha256"):
         if not _SHA256.fullmatch(_field(document, field, str)):
             raise ManifestError(f"the field {field} is not a SHA-256")
-    for field in ("size", "plain_size", "sequence"):
-        if _field(document, field, int) < (1 if field == "sequence" else 0):
-            raise ManifestError(f"the field {field} is out of range")
+    for field in ("size", "plain_size"):
+        _count(document, field)
+    _time(document, "created_at")
 
 
 def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
@@ -152,15 +186,52 @@ def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
             null = field in document and document[field] is None and (start, fields) in _NULLABLE
             if kind.startswith(start) and not null:
                 _field(document, field, of_type)
+    if kind in FILES_KINDS:
+        _check_files(document)
     if kind == "db_full":
         counts = list(document["objects"].values())
         if not counts or any(not isinstance(count, int) or isinstance(count, bool) or count < 0 for count in counts):
             raise ManifestError("the field objects has no counts")
 
 
+def _check_files(document: t.Mapping[str, t.Any]) -> None:
+    for holder, fields in _FILES_COUNTS:
+        part = _field(document, holder, dict) if holder else document
+        for field in fields:
+            _count(part, field)
+    if document.get("companion") is None and document.get("adopted") is not None:
+        return
+    companion = _field(document, "companion", dict)
+    for field in ("size", "plain_size"):
+        _count(companion, field)
+    for field in _COMPANION_HASHES:
+        if not _SHA256.fullmatch(_field(companion, field, str)):
+            raise ManifestError(f"the field companion.{field} is not a SHA-256")
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The exact bytes that are written and signed."""
     return _io.json_bytes(manifest.document)
+
+
+def _time(document: t.Mapping[str, t.Any], name: str) -> dt.datetime:
+    try:
+        return parse_time(_field(document, name, str))
+    except ManifestError:
+        raise
+    except ValueError as exc:
+        raise ManifestError(f"the field {name} is not a time in UTC") from exc
+
+
+def _count(document: t.Mapping[str, t.Any], name: str) -> int:
+    value = _field(document, name, int)
+    if value < 0:
+        raise ManifestError(f"the field {name} is out of range")
+    return value
+
+
+def _optional_count(document: t.Mapping[str, t.Any], name: str) -> int:
+    return 0 if document.get(name) is None else _count(document, name)
 
 
 _T = t.TypeVar("_T")
@@ -174,6 +245,7 @@ def _field(document: t.Mapping[str, t.Any], name: str, kind: type[_T]) -> _T:
 
 
 __all__ = (
+    "FILES_KINDS",
     "KINDS",
     "SCHEMA_VERSION",
     "Manifest",

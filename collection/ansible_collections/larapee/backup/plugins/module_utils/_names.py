@@ -17,6 +17,7 @@ import typing as t
 MANIFEST_SUFFIX = ".manifest.json"
 SIGNATURE_SUFFIX = ".manifest.json.sig"
 VERIFIED_SUFFIX = ".verified.json"
+INDEX_SUFFIX = ".index.zst"
 
 # kind -> (prefix, {compression: ending})
 _FORMS: dict[str, tuple[str, dict[str, str]]] = {
@@ -82,17 +83,24 @@ def parse_name(name: str) -> ArtifactName | None:
     return None
 
 
+def companion_name(artifact: str) -> str:
+    """The name of the companion of an artifact of files: its index, encrypted exactly when the artifact is."""
+    return artifact + INDEX_SUFFIX + (".age" if artifact.endswith(".age") else "")
+
+
 def is_branch_code(text: str) -> bool:
     """A branch's code names directories, locks and signing principals: letters, digits, dot, dash, underscore."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text) is not None
 
 
 __all__ = (
+    "INDEX_SUFFIX",
     "MANIFEST_SUFFIX",
     "SIGNATURE_SUFFIX",
     "VERIFIED_SUFFIX",
     "ArtifactName",
     "candidate_names",
+    "companion_name",
     "is_branch_code",
     "parse_name",
     "same_minute_names",

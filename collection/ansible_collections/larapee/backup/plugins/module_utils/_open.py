@@ -44,7 +44,29 @@ def open_artifact(entry: Entry, *, identity: str | None, following: t.Sequence[C
     Raises BackupError when a stage failed, or when the bytes read, or the plain bytes, are not those of the manifest.
     By then *following* has seen the plain bytes.
     """
+    return _open(entry, entry.path, entry.manifest.document, identity=identity, following=following)
+
+
+def open_companion(entry: Entry, *, identity: str | None, following: t.Sequence[Command | Tap] = ()) -> Digest:
+    """The same for the companion of an artifact of files: its index."""
+    path = entry.companion_path
+    if path is None:
+        raise BackupError(
+            f"Failed to open the index of {entry.name}: it has none, because it was adopted.", reason="no_index"
+        )
+    return _open(entry, path, entry.manifest.document["companion"], identity=identity, following=following)
+
+
+def _open(
+    entry: Entry,
+    path: str,
+    facts: t.Mapping[str, t.Any],
+    *,
+    identity: str | None,
+    following: t.Sequence[Command | Tap],
+) -> Digest:
     require_identity(entry, identity)
+    name = os.path.basename(path)
     stored, plain = Digest(), Digest()
     with contextlib.ExitStack() as stack:
         elements: list[Command | Tap] = [stored]
@@ -52,20 +74,19 @@ def open_artifact(entry: Entry, *, identity: str | None, following: t.Sequence[C
             elements.append(stack.enter_context(_encrypt.decryptor(identity or "")))
         elements += [_compress.decompressor(entry.manifest.compression), plain, *following]
         try:
-            source = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             results = _pipeline.run_pipeline(elements, source=source)
         except OSError as exc:
-            raise BackupError(f"Failed to read {entry.path}: {exc.strerror}.", reason="unreadable") from exc
-    _pipeline.require_success(results, what=f"{'load' if following else 'open'} {entry.name}")
-    manifest = entry.manifest
-    if (stored.sha256, stored.size) != (manifest.sha256, manifest.size):
-        raise BackupError(f"Failed to open {entry.name}: it changed while it was read.", reason="not_intact")
-    if (plain.sha256, plain.size) != (manifest.plain_sha256, manifest.plain_size):
+            raise BackupError(f"Failed to read {path}: {exc.strerror}.", reason="unreadable") from exc
+    _pipeline.require_success(results, what=f"{'load' if following else 'open'} {name}")
+    if (stored.sha256, stored.size) != (facts["sha256"], facts["size"]):
+        raise BackupError(f"Failed to open {name}: it changed while it was read.", reason="not_intact")
+    if (plain.sha256, plain.size) != (facts["plain_sha256"], facts["plain_size"]):
         raise BackupError(
-            f"Failed to open {entry.name}: what came out is not what was backed up (SHA-256 of the plain bytes).",
+            f"Failed to open {name}: what came out is not what was backed up (SHA-256 of the plain bytes).",
             reason="not_intact",
         )
     return plain
 
 
-__all__ = ("open_artifact", "require_identity")
+__all__ = ("open_artifact", "open_companion", "require_identity")

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import os
 import re
 import signal
@@ -36,6 +37,12 @@ class Tap(t.Protocol):
     def feed(self, block: memoryview) -> None: ...
 
 
+class Producer(t.Protocol):
+    """First in a pipeline: makes the bytes itself. Ends with BrokenPipeError when the next stage has gone."""
+
+    def write_to(self, descriptor: int) -> None: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """One external stage. ``name`` is what messages call it."""
@@ -54,14 +61,15 @@ class StageResult:
     stderr: str
 
 
-class _Pump(threading.Thread):
-    """Moves bytes from one descriptor to another and shows them to a tap."""
+class _Worker(threading.Thread):
+    """A stage of a pipeline that is a thread of ours; *descriptors* are closed when its *work* is done."""
 
-    def __init__(self, *, tap: Tap, source: int, target: int | None, on_error: t.Callable[[], None]) -> None:
+    def __init__(
+        self, work: t.Callable[[], None], descriptors: t.Sequence[int], *, on_error: t.Callable[[], None]
+    ) -> None:
         super().__init__(daemon=True)
-        self._tap = tap
-        self._source = source
-        self._target = target
+        self._work = work
+        self._descriptors = descriptors
         self._on_error = on_error
         self.error: Exception | None = None
         self.cut_short = False
@@ -70,7 +78,10 @@ class _Pump(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._copy()
+            self._work()
+        except BrokenPipeError:
+            # The next stage has gone; its exit status says why. Closing our ends stops the stages before.
+            self.cut_short = True
         except Exception as exc:  # noqa: BLE001 - raised again by run_pipeline, in its thread
             self.error = exc
             self._on_error()
@@ -81,28 +92,22 @@ class _Pump(threading.Thread):
                 self.ended.set()
 
     def close(self) -> None:
-        os.close(self._source)
-        if self._target is not None:
-            os.close(self._target)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
-    def _copy(self) -> None:
-        buffer = bytearray(BLOCK_SIZE)
-        whole = memoryview(buffer)
-        while True:
-            count = os.readv(self._source, [buffer])
-            if not count:
-                return
-            block = whole[:count]
-            self._tap.feed(block)
-            if self._target is None:
-                continue
-            try:
-                while block:
-                    block = block[os.write(self._target, block) :]
-            except BrokenPipeError:
-                # The next stage has gone; its exit status says why. Closing our ends stops the stages before.
-                self.cut_short = True
-                return
+
+def _pump(tap: Tap, source: int, target: int | None) -> None:
+    """Move bytes from *source* to *target* and show them to *tap*."""
+    buffer = bytearray(BLOCK_SIZE)
+    whole = memoryview(buffer)
+    while True:
+        count = os.readv(source, [buffer])
+        if not count:
+            return
+        block = whole[:count]
+        tap.feed(block)
+        while target is not None and block:
+            block = block[os.write(target, block) :]
 
 
 def _pipe() -> tuple[int, int]:
@@ -122,19 +127,26 @@ class _Run:
         self._open = [descriptor for descriptor in (source, target) if descriptor is not None]
         self._files = contextlib.ExitStack()
         self._processes: list[tuple[Command, subprocess.Popen[bytes], t.IO[bytes]]] = []
-        self._plan: list[tuple[Tap, int, int | None]] = []
-        self._pumps: list[_Pump] = []
+        self._workers: list[_Worker] = []
 
-    def add(self, element: Command | Tap, *, last: bool) -> None:
+    def add(self, element: Command | Producer | Tap, *, last: bool) -> None:
         """Join *element* to what was added before."""
         following, writer = (None, self._target) if last else self._pipe()
         if isinstance(element, Command):
             self._start(element, writer)
-        elif self._reader is None:
-            raise ValueError("a tap at the start of a pipeline needs a source")
+        elif self._reader is not None:
+            self._employ(functools.partial(_pump, t.cast(Tap, element), self._reader, writer), self._reader, writer)
+        elif writer is not None and hasattr(element, "write_to"):
+            self._employ(functools.partial(element.write_to, writer), writer)
         else:
-            self._plan.append((element, self._reader, writer))
+            raise ValueError("a tap at the start of a pipeline needs a source")
         self._reader = following
+
+    def _employ(self, work: t.Callable[[], None], *ends: int | None) -> None:
+        descriptors = [descriptor for descriptor in ends if descriptor is not None]
+        self._workers.append(_Worker(work, descriptors, on_error=self.kill))
+        for descriptor in descriptors:
+            self._open.remove(descriptor)
 
     def _pipe(self) -> tuple[int, int]:
         ends = _pipe()
@@ -159,20 +171,15 @@ class _Run:
     def finish(self) -> list[StageResult]:
         """Let the bytes pass, to the end."""
         # Threads start only after the last fork: see _process.start.
-        for tap, source, target in self._plan:
-            pump = _Pump(tap=tap, source=source, target=target, on_error=self.kill)
-            self._pumps.append(pump)
-            self._open.remove(source)
-            if target is not None:
-                self._open.remove(target)
-            pump.start()
-        for pump in self._pumps:
-            pump.ended.wait()
+        for worker in self._workers:
+            worker.start()
+        for worker in self._workers:
+            worker.ended.wait()
         results = [_result(*item) for item in self._processes]
-        for pump in self._pumps:
-            if pump.error is not None:
-                raise pump.error
-        if any(pump.cut_short for pump in self._pumps) and not first_failure(results):
+        for worker in self._workers:
+            if worker.error is not None:
+                raise worker.error
+        if any(worker.cut_short for worker in self._workers) and not first_failure(results):
             raise BrokenPipeError(errno.EPIPE, "a stage ended well without reading everything")
         return results
 
@@ -187,23 +194,24 @@ class _Run:
         self.kill()
         for _command, process, _stderr in self._processes:
             process.wait()
-        for pump in self._pumps:
-            if pump.ident is None:
-                pump.close()
+        for worker in self._workers:
+            if worker.ident is None:
+                worker.close()
             else:
-                pump.ended.wait()
-                pump.join()
+                worker.ended.wait()
+                worker.join()
         self._files.close()
 
 
 def run_pipeline(
-    elements: t.Sequence[Command | Tap], *, source: int | None = None, target: int | None = None
+    elements: t.Sequence[Command | Producer | Tap], *, source: int | None = None, target: int | None = None
 ) -> list[StageResult]:
     """Run *elements* joined by pipes and return the result of each command, in order.
 
     *source* and *target* are descriptors at the two ends; they are closed here in any case. A tap at an end moves the
-    bytes itself. Raises what a tap raised, or OSError of reading and writing at the ends, after every command was
-    ended; nothing that was started is left running, also when a signal handler raises in the middle.
+    bytes itself; a producer stands first, without a source. Raises what a tap or the producer raised, or OSError of
+    reading and writing at the ends, after every command was ended; nothing that was started is left running, also when
+    a signal handler raises in the middle.
     """
     run = _Run(source=source, target=target)
     try:
@@ -263,6 +271,7 @@ def require_success(results: t.Sequence[StageResult], *, what: str, advice: str 
 
 __all__ = (
     "Command",
+    "Producer",
     "StageResult",
     "Tap",
     "describe_failure",

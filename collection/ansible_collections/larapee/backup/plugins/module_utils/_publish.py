@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How an artifact comes into being: reserved, written aside, then signature, then manifest; never overwritten.
+"""How an artifact comes into being: reserved, written aside, then companion, signature and manifest; never overwritten.
 
 An intent file ``.<artifact>.intent`` is made first and removed last, and is held with flock by the process at work. It
 is what tells the leftovers of a crash (removed by the next run) from files that are not ours (never touched, such as
@@ -25,7 +25,6 @@ from ._errors import BackupError
 _INTENT = ".intent"
 _PART = ".part"
 # In the order in which they are placed; the manifest commits.
-_SUFFIXES = ("", _names.SIGNATURE_SUFFIX, _names.MANIFEST_SUFFIX)
 
 
 class Reservation:
@@ -48,16 +47,25 @@ class Reservation:
 
     def open_part(self) -> int:
         """Return a descriptor to write the artifact's bytes to, under a temporary name."""
-        return os.open(self.part_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return _create(self.part_path)
+
+    def open_companion(self) -> int:
+        """The same for the companion's bytes; without this call the artifact has none."""
+        return _create(_hidden(self.directory, self.name, _companion_suffix(self.name) + _PART))
 
     def publish(self, *, manifest: bytes, signature: bytes) -> None:
-        """Make the artifact exist: its bytes, then the signature, then the manifest, each durable before the next."""
+        """Make the artifact exist: bytes, companion, signature, then the manifest, each durable before the next."""
         final = os.path.join(self.directory, self.name)
+        companion = _companion_suffix(self.name)
+        suffixes = ["", _names.SIGNATURE_SUFFIX, _names.MANIFEST_SUFFIX]
         try:
             _sync(self.part_path)
+            if os.path.exists(_hidden(self.directory, self.name, companion + _PART)):
+                _sync(_hidden(self.directory, self.name, companion + _PART))
+                suffixes.insert(1, companion)
             self._write(_names.SIGNATURE_SUFFIX, signature)
             self._write(_names.MANIFEST_SUFFIX, manifest)
-            for suffix in _SUFFIXES:
+            for suffix in suffixes:
                 # link fails where rename would overwrite
                 os.link(_hidden(self.directory, self.name, suffix + _PART), final + suffix)
                 _io.fsync_directory(self.directory)
@@ -71,9 +79,7 @@ class Reservation:
         _io.fsync_directory(self.directory)
 
     def _write(self, suffix: str, content: bytes) -> None:
-        temporary = _hidden(self.directory, self.name, suffix + _PART)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as handle:
+        with os.fdopen(_create(_hidden(self.directory, self.name, suffix + _PART)), "wb") as handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
@@ -116,7 +122,7 @@ def _taken(directory: str, name: str) -> bool:
     return any(
         os.path.lexists(os.path.join(directory, each + suffix))
         for each in _names.same_minute_names(name)
-        for suffix in ("", _names.MANIFEST_SUFFIX, _names.SIGNATURE_SUFFIX)
+        for suffix in _suffixes(each)
     )
 
 
@@ -149,7 +155,7 @@ def _in_use(intent: str) -> bool:
 
 def _remove_unfinished(directory: str, name: str) -> bool:
     """Remove the intent and what it covers, but for a complete artifact; False when there is one."""
-    parts = {suffix: _hidden(directory, name, suffix + _PART) for suffix in _SUFFIXES}
+    parts = {suffix: _hidden(directory, name, suffix + _PART) for suffix in _suffixes(name)}
     manifest = os.path.join(directory, name + _names.MANIFEST_SUFFIX)
     # The manifest's temporary name goes last: without it, a manifest that is there was ours.
     complete = os.path.exists(manifest) and (
@@ -171,6 +177,19 @@ def _is_ours(final: str, part: str) -> bool:
         return os.path.samestat(os.lstat(final), os.lstat(part))
     except FileNotFoundError:
         return False
+
+
+def _companion_suffix(name: str) -> str:
+    return _names.companion_name(name)[len(name) :]
+
+
+def _suffixes(name: str) -> tuple[str, ...]:
+    """What an artifact's files may be called after its name, the manifest last."""
+    return ("", _companion_suffix(name), _names.SIGNATURE_SUFFIX, _names.MANIFEST_SUFFIX)
+
+
+def _create(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def _hidden(directory: str, name: str, suffix: str) -> str:

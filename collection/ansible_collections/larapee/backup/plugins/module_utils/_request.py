@@ -14,10 +14,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class DumpRequest:
-    """What to dump and where to. Paths are on this host; ``recipients`` empty only when ``encrypt`` is false.
-
-    ``allowed_signers``: where given, a full whose signature it does not accept is not published.
-    """
+    """What to dump and where to; see :class:`_making.Making` for what it shares with other requests."""
 
     branch: str
     database: str
@@ -30,6 +27,7 @@ class DumpRequest:
     encrypt: bool = True
     recipients: tuple[str, ...] = ()
     reserve_bytes: int = 64 * 1024 * 1024
+    quota_bytes: int = 0
     allowed_signers: str | None = None
 
 

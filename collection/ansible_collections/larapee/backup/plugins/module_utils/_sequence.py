@@ -12,11 +12,17 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import os
+import typing as t
 
 from . import _io
 from ._catalog import Catalogue
+
+_SETS = "sets"
+_SETS_KEPT = 64
 
 
 class SequenceError(Exception):
@@ -54,18 +60,47 @@ def next_number(catalogue: Catalogue, *, last: int, branch: str, kind: str) -> i
     return max(last, catalogue.last_sequence(kind, branch=branch)) + 1
 
 
+def set_number(catalogue: Catalogue, state_path: str, *, branch: str, run_id: str) -> int:
+    """The number of the set that the run *run_id* makes: one for all its artifacts, rising by one with each run."""
+    with _updating(state_path, branch) as known:
+        given = known.get(_SETS)
+        sets = dict(given) if isinstance(given, dict) else {}
+        if run_id not in sets:
+            own = (entry.manifest.set_number for entry in catalogue.entries if entry.manifest.branch == branch)
+            # Runs at the same time take turns here, and an old one is never asked for again.
+            sets[run_id] = max(sets.values() if sets else own, default=0) + 1
+            known[_SETS] = dict(list(sets.items())[-_SETS_KEPT:])
+        return int(sets[run_id])
+
+
 def remember(state_path: str, *, branch: str, kind: str, number: int) -> None:
     """Note that *number* was published."""
-    _io.ensure_directory(os.path.dirname(_path(state_path, branch)))
+    with _updating(state_path, branch) as known:
+        known[kind] = number
+
+
+@contextlib.contextmanager
+def _updating(state_path: str, branch: str) -> t.Iterator[dict[str, t.Any]]:
+    """What is known, to be changed and written back; runs of different kinds wait for each other."""
+    path = _path(state_path, branch)
+    _io.ensure_directory(os.path.dirname(path))
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        known = _io.read_json(_path(state_path, branch))
-    except (OSError, ValueError):
-        known = {}
-    _io.write_json(_path(state_path, branch), {**known, kind: number})
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            known = _io.read_json(path)
+        except (OSError, ValueError):
+            known = {}
+        before = _io.json_bytes(known)
+        yield known
+        if _io.json_bytes(known) != before:
+            _io.write_json(path, known)
+    finally:
+        os.close(descriptor)
 
 
 def _path(state_path: str, branch: str) -> str:
     return os.path.join(state_path, "sequences", f"{branch}.json")
 
 
-__all__ = ("SequenceError", "credible", "last_given", "next_number", "remember")
+__all__ = ("SequenceError", "credible", "last_given", "next_number", "remember", "set_number")

@@ -30,6 +30,7 @@ attributes:
 extends_documentation_fragment:
   - larapee.backup.place
   - larapee.backup.run
+  - larapee.backup.making
 options:
   db_name:
     description: The database (schema) to dump.
@@ -50,33 +51,6 @@ options:
     type: str
     choices: [gzip, zstd]
     default: gzip
-    version_added: 0.1.0
-  encryption:
-    description: Whether the artifact is encrypted to O(age_recipients).
-    type: bool
-    default: true
-    version_added: 0.1.0
-  age_recipients:
-    description: Public keys (C(age1...) or SSH public keys). Two at least are advised.
-    type: list
-    elements: str
-    default: []
-    version_added: 0.1.0
-  signing_key:
-    description: The branch's SSH private key, without passphrase, mode 0600, that signs the manifest.
-    type: path
-    required: true
-    version_added: 0.1.0
-  allowed_signers:
-    description:
-      - The C(allowed_signers) file of those who verify and restore. Where given, a full that it would not accept as the
-        branch's at this time (a wrong or outdated key, a wrong clock) fails instead.
-    type: path
-    version_added: 0.1.0
-  reserve_bytes:
-    description: Bytes that stay free on the filesystem, beyond the size of the last full.
-    type: int
-    default: 67108864
     version_added: 0.1.0
 """
 
@@ -113,7 +87,14 @@ reason:
   returned: failure
 """
 
-from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, place_spec, run_spec
+from ansible_collections.larapee.backup.plugins.module_utils._argspec import (
+    create_module,
+    fail,
+    making_options,
+    making_spec,
+    place_spec,
+    run_spec,
+)
 from ansible_collections.larapee.backup.plugins.module_utils._dump import DumpRequest, dump_database
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
@@ -125,14 +106,10 @@ def main() -> None:
         {
             **place_spec(),
             **run_spec(),
+            **making_spec(),
             "db_name": {"type": "str", "required": True},
             "db_option_file": {"type": "path", "required": True},
             "compression": {"type": "str", "choices": ["gzip", "zstd"], "default": "gzip"},
-            "encryption": {"type": "bool", "default": True},
-            "age_recipients": {"type": "list", "elements": "str", "default": []},
-            "signing_key": {"type": "path", "required": True, "no_log": False},
-            "allowed_signers": {"type": "path"},
-            "reserve_bytes": {"type": "int", "default": 64 * 1024 * 1024},
         }
     )
     options = module.params
@@ -140,18 +117,10 @@ def main() -> None:
         with interruptible():
             outcome = dump_database(
                 DumpRequest(
-                    branch=options["branch"],
+                    **making_options(options),
                     database=options["db_name"],
                     option_file=options["db_option_file"],
-                    local_path=options["local_path"],
-                    state_path=options["state_path"],
-                    run_id=options["run_id"],
-                    signing_key=options["signing_key"],
                     compression=options["compression"],
-                    encrypt=options["encryption"],
-                    recipients=tuple(options["age_recipients"]),
-                    reserve_bytes=options["reserve_bytes"],
-                    allowed_signers=options["allowed_signers"],
                 ),
                 check_mode=module.check_mode,
             )

@@ -21,9 +21,11 @@ STORED = gzip.compress(PLAIN, mtime=0)
 
 
 def manifest_document(name: str = "db-20261122-1432.sql.gz", *, sequence: int = 1, **changes: Any) -> dict[str, Any]:
-    """A manifest as a full of ``STORED`` under *name* has it."""
+    """A manifest as an artifact of ``STORED`` under *name* has it."""
     parsed = _names.parse_name(name)
     assert parsed is not None
+    if not name.startswith("db-"):
+        changes = {**_of_files(parsed.kind), **changes}
     position = {
         "file": "mysql-bin.000007",
         "position": 1000 + sequence,
@@ -62,6 +64,21 @@ def manifest_document(name: str = "db-20261122-1432.sql.gz", *, sequence: int = 
         "start": position,
         "end": position,
         **changes,
+    }
+
+
+def _of_files(kind: str) -> dict[str, Any]:
+    full = "public-uploads-20261122-0000.tar.zst"
+    return {
+        "format": "tar",
+        "set": 1,
+        "base": full if kind == "files_increment" else None,
+        "previous": full if kind == "files_increment" else None,
+        "entries": 3,
+        "deletions": 0,
+        "tree": {"entries": 3, "bytes": 1000},
+        "problems": {"changed": 0, "vanished": 0, "unreadable": 0, "skipped": 0},
+        "companion": {"size": 1, "sha256": "0" * 64, "plain_size": 1, "plain_sha256": "1" * 64},
     }
 
 

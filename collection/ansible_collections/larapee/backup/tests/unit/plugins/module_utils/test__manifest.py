@@ -130,6 +130,43 @@ def test_each_kind_needs_only_its_own_fields(name: str, without: tuple[str, ...]
     assert bool(manifest.position) == name.startswith("db-")
 
 
+UPLOADS = "public-uploads-20261122-1432.incr.tar.zst"
+
+
+@pytest.mark.parametrize("field", ["base", "previous", "entries", "deletions", "tree", "problems", "companion"])
+def test_an_artifact_of_files_needs_its_counts_and_what_it_stands_on(field: str) -> None:
+    assert check(UPLOADS).set_number == 1
+    with pytest.raises(ManifestError, match=rf"\b{field}\b"):
+        check(UPLOADS, **{field: MISSING})
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"base": None}, "the field base"),
+        ({"entries": -1}, "the field entries is out of range"),
+        ({"tree": {"entries": 1}}, "the field bytes is missing"),
+        ({"problems": {"changed": 0, "vanished": 0, "unreadable": True, "skipped": 0}}, "the field unreadable"),
+        ({"companion": {"size": 1, "plain_size": 1, "sha256": "0" * 64, "plain_sha256": "?"}}, "companion.plain_sha"),
+        ({"set": -1}, "the field set is out of range"),
+    ],
+)
+def test_wrong_facts_of_files_are_refused_by_name(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ManifestError, match=why):
+        check(UPLOADS, **changes)
+
+
+def test_an_adopted_artifact_has_no_number_and_stands_before_all_others() -> None:
+    moment = {"moment": "2026-11-21T21:30:00Z", "at": "2026-11-22T14:32:00Z"}
+    adopted = check(sequence=0, adopted=moment)
+    assert adopted.recovery_point == utc("2026-11-21 21:30:00")
+    assert adopted.order < check(sequence=1).order < check(sequence=2, created_at="2020-01-01T00:00:00Z").order
+    assert check("public-uploads-20261122-1432.tar.zst", sequence=0, adopted=moment, companion=None).adopted_moment
+    for wrong in ({"sequence": 1, "adopted": moment}, {"sequence": 0, "adopted": {"at": "2026-11-22T14:32:00Z"}}):
+        with pytest.raises(ManifestError, match="sequence|moment"):
+            check(**wrong)
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [

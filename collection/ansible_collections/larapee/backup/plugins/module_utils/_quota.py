@@ -1,0 +1,70 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How much a backup may write: the place's quota, and the free space that the shop's disk keeps.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from . import _io
+from ._errors import BackupError
+
+_CHECK_EVERY = 16 * 1024 * 1024
+
+
+class Allowance:
+    """Tap that stops a backup before *directory* holds more than the quota, or leaves less free than the reserve.
+
+    Both in bytes; a *quota_bytes* of 0 is none. Every file of the directory counts, also those that are not ours.
+    """
+
+    def __init__(self, directory: str, *, quota_bytes: int, reserve_bytes: int) -> None:
+        self.directory = directory
+        self._quota = quota_bytes
+        self._reserve = reserve_bytes
+        self._since_check = 0
+
+    def require(self, expected: int, *, what: str) -> None:
+        """Raise BackupError unless *expected* more bytes are allowed; *what* follows "Failed to"."""
+        used, free = self._used(), self._free()
+        if self._quota and used + expected > self._quota:
+            raise BackupError(
+                f"Failed to {what}: {self.directory} holds {used} bytes, about {expected} are to come, and its quota "
+                f"is {self._quota}. Run larapee.backup.retention, or raise larapee_backup_local_quota.",
+                reason="quota_reached",
+            )
+        if free < expected + self._reserve:
+            raise BackupError(
+                f"Failed to {what}: {free} bytes are free, {expected + self._reserve} are needed by the expected "
+                f"size and the reserve. Free space or move {self.directory}.",
+                reason="disk_full",
+            )
+
+    def feed(self, block: memoryview) -> None:
+        self._since_check += len(block)
+        if self._since_check >= _CHECK_EVERY:
+            self._since_check = 0
+            self.require(0, what="go on writing")
+
+    def _used(self) -> int:
+        used = 0
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.directory) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    used += entry.stat(follow_symlinks=False).st_size
+        return used
+
+    def _free(self) -> int:
+        directory = self.directory
+        while not os.path.isdir(directory):
+            directory = os.path.dirname(directory) or "/"
+        return _io.free_bytes(directory)
+
+
+__all__ = ("Allowance",)
