@@ -15,8 +15,9 @@ import jsonschema
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _publish
-from tests.database.estate import BRANCH, Estate
+from tests.database.estate import BRANCH, Estate, Keys
 from tests.docs.pages import DOCS, TOP, code, table, tables
+from tests.files.shop_files import ShopFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,27 @@ def test_the_table_of_fields_is_that_of_a_real_manifest(estate: Estate) -> None:
         assert wrong == {}
         jsonschema.validate(manifest, SCHEMA)
     assert (first["previous"], second["previous"]) == (None, first["artifact"])
+
+
+def test_the_tables_of_files_are_those_of_real_manifests_and_indexes(tmp_path: Path, keys: Keys) -> None:
+    shop = ShopFiles(tmp_path, keys)
+    shop.uploads.mkdir()
+    (shop.uploads / "slip.jpg").write_bytes(b"slip")
+    (shop.uploads / "link").symlink_to("slip.jpg")
+    full = shop.full()
+    (shop.uploads / "link").unlink()
+    os.mkfifo(shop.uploads / "pipe")
+    increment = shop.increment()
+    documented = _documented(FIELDS, COMMON, OF_FILES)
+    for manifest in (full, increment):
+        assert sorted(_flat(manifest.document)) == sorted(documented)
+        jsonschema.validate(dict(manifest.document), SCHEMA)
+    told = {word for row in table(PAGE, "| line |") for cell in row[:2] for word in code(cell)}
+    lines = [*shop.index(full.artifact), *shop.index(increment.artifact)]
+    kinds = {line["type"] for line in lines}
+    assert kinds == {"directory", "file", "symlink", "deleted", "problem", "end"}
+    assert {field for line in lines for field in line} <= told
+    assert {f'"type": "{kind}"' for kind in ("deleted", "problem", "end")} <= told
 
 
 def test_the_schema_knows_exactly_the_fields_of_the_table() -> None:

@@ -77,9 +77,18 @@ class World:
         for name in ("ansible-playbook", "ansible-inventory", "ansible-doc"):
             (programs / name).symlink_to(beside / name)
         self.write(self.path("/etc/larapee-backup/config.yml"), RECORDER)
+        self._bring_the_application()
         socket = self.path("/run/mysqld/mysqld.sock")
         socket.parent.mkdir(parents=True)
         socket.symlink_to(self.source.socket)
+
+    def _bring_the_application(self) -> None:
+        """What the example inventory names beside the database."""
+        self.write(self.path("/var/www/.env"), "APP_KEY=base64:c2hvcA==\n")
+        self.write(self.path("/etc/nginx/sites-enabled/pos.conf"), "server { listen 443 ssl; }\n")
+        photo = self.path("/var/www/storage/app/public/receipts/1.jpg")
+        photo.parent.mkdir(parents=True)
+        photo.write_bytes(bytes(range(256)) * 64)
 
     def _bring_keys(self) -> None:
         """What the pages say in words: the public keys to the branch, the restorer's files on his own medium."""
