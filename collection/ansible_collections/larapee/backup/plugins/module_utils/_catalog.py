@@ -13,7 +13,7 @@ import dataclasses
 import os
 import typing as t
 
-from . import _io, _manifest, _names
+from . import _io, _ledger, _manifest, _names
 from ._errors import BackupError
 from ._manifest import Manifest
 
@@ -78,6 +78,8 @@ def read_catalogue(directory: str) -> Catalogue:
         raise BackupError(
             f"Failed to read the catalogue of {directory}: {exc.strerror}.", reason="no_directory"
         ) from exc
+    # After the names: what was being removed when they were read is on its list, or gone by now.
+    on_its_way, damage = _going(directory)
     present = set(names)
     entries = []
     problems: dict[str, str] = {}
@@ -86,23 +88,53 @@ def read_catalogue(directory: str) -> Catalogue:
         if name.endswith(_names.MANIFEST_SUFFIX) and not name.startswith("."):
             try:
                 entries.append(_read_entry(directory, name))
+            except FileNotFoundError:
+                continue
             except (ValueError, OSError) as exc:
                 problems[_printable(name)] = f"unusable manifest: {exc}"
-        elif name.endswith(_names.SIGNATURE_SUFFIX) and not name.startswith("."):
-            stem = name[: -len(_names.SIGNATURE_SUFFIX)]
-            if stem + _names.MANIFEST_SUFFIX not in present and f".{stem}.intent" not in present:
-                problems[_printable(name)] = "signature without manifest: the manifest was removed"
-        elif _names.parse_name(name) is not None and name + _names.MANIFEST_SUFFIX not in present:
-            if f".{name}.intent" in present:
+        else:
+            wrong = _without_manifest(name, present)
+            if wrong is None or _artifact_of(name) in on_its_way or _vanished(directory, name):
                 continue
-            if name.endswith(".age") or name + _names.SIGNATURE_SUFFIX in present:
-                problems[name] = (
-                    "artifact without manifest: without its manifest it cannot be restored from the catalogue"
-                )
+            if wrong:
+                problems[_printable(name)] = wrong
             else:
                 unmanaged.append(name)
+    problems.update(damage)
     entries.sort(key=lambda entry: (entry.manifest.kind, entry.manifest.order))
     return Catalogue(directory=directory, entries=tuple(entries), problems=problems, unmanaged=tuple(unmanaged))
+
+
+def _without_manifest(name: str, present: t.Container[str]) -> str | None:
+    """What is wrong with a file whose manifest is missing, empty when it is nobody's here; None for any other file."""
+    is_signature = name.endswith(_names.SIGNATURE_SUFFIX) and not name.startswith(".")
+    artifact = _artifact_of(name)
+    if not is_signature and _names.parse_name(name) is None:
+        return None
+    if artifact + _names.MANIFEST_SUFFIX in present or f".{artifact}.intent" in present:
+        return None
+    if is_signature:
+        return "signature without manifest: the manifest was removed"
+    if name.endswith(".age") or name + _names.SIGNATURE_SUFFIX in present:
+        return "artifact without manifest: without its manifest it cannot be restored from the catalogue"
+    return ""
+
+
+def _vanished(directory: str, name: str) -> bool:
+    return not os.path.lexists(os.path.join(directory, name))
+
+
+def _artifact_of(name: str) -> str:
+    suffix = _names.SIGNATURE_SUFFIX
+    return name[: -len(suffix)] if name.endswith(suffix) else name
+
+
+def _going(directory: str) -> tuple[frozenset[str], dict[str, str]]:
+    """What retention was removing: rubbish since its manifest has gone; and what is wrong with retention's ledger."""
+    try:
+        return _ledger.leftovers(directory), {}
+    except _ledger.LedgerError as exc:
+        return frozenset(), {_ledger.NAME: f"damaged, retention does nothing: {exc}"}
 
 
 def _read_entry(directory: str, name: str) -> Entry:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -132,6 +133,35 @@ def test_the_checksums_are_those_that_sha256sum_checks(place: Place) -> None:
     assert subprocess.run(command, cwd=place.directory, capture_output=True, check=False).returncode == 0
     (place.directory / lines[0][66:]).write_bytes(b"changed")
     assert subprocess.run(command, cwd=place.directory, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("ending", ["", ".age"])
+def test_a_companion_is_among_the_checksums(place: Place, ending: str) -> None:
+    name = f"public-uploads-20261122-1432.tar.zst{ending}"
+    companion = f"public-uploads-20261122-1432.tar.zst{ending}.index.zst{ending}"
+    facts = {"size": 5, "sha256": hashlib.sha256(b"index").hexdigest(), "plain_size": 1, "plain_sha256": "1" * 64}
+    place.put(name, companion=facts)
+    (place.directory / companion).write_bytes(b"index")
+    place.put(FULL)
+    catalogue = read(place)
+    assert [entry.companion_path for entry in catalogue.entries] == [None, str(place.directory / companion)]
+    assert (catalogue.problems, catalogue.unmanaged) == ({}, ())
+    _catalog.write_checksums(catalogue)
+    names = [line[66:] for line in (place.directory / "SHA256SUMS").read_text().splitlines()]
+    assert names == [FULL, name, companion]
+    command = ["sha256sum", "--strict", "--check", "SHA256SUMS"]
+    assert subprocess.run(command, cwd=place.directory, capture_output=True, check=False).returncode == 0
+
+
+def test_an_adopted_artifact_comes_before_all_numbers(place: Place) -> None:
+    place.put(FULL, sequence=1)
+    place.put("db-20261101-0300.sql.gz", sequence=7, created_at="2020-01-01T00:00:00Z")
+    for day in (22, 21):
+        moment = {"moment": f"2026-12-{day}T14:30:00Z", "at": "2026-12-24T12:00:00Z"}
+        place.put(f"db-202612{day}-1530.sql.gz", sequence=0, adopted=moment)
+    fulls = read(place).of_kind("db_full", branch=BRANCH)
+    assert [entry.name[3:11] for entry in fulls] == ["20261221", "20261222", "20261122", "20261101"]
+    assert read(place).last_sequence("db_full", branch=BRANCH) == 7
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("elsewhere"), os.mkfifo])
