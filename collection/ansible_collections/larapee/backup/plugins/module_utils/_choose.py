@@ -85,7 +85,7 @@ def _at(fulls: t.Sequence[Entry], to: str) -> Entry:
 
 def _points(entry: Entry) -> list[str]:
     position = entry.manifest.position
-    points = [_manifest.format_time(entry.manifest.created_at)]
+    points = [_manifest.format_time(entry.manifest.recovery_point)]
     if position.get("gtid"):
         points.append(f"gtid:{position['gtid']}")
     if position.get("file"):
@@ -94,7 +94,7 @@ def _points(entry: Entry) -> list[str]:
 
 
 def _nearest(fulls: t.Sequence[Entry], to: str) -> str:
-    times = sorted(entry.manifest.created_at for entry in fulls)
+    times = sorted(entry.manifest.recovery_point for entry in fulls)
     try:
         wanted = _manifest.parse_time(to)
     except ValueError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+import typing as t
 
 from . import _io, _signature
 from ._catalog import Entry
@@ -21,12 +22,13 @@ class NotIntactError(Exception):
 
 
 def check_intact(entry: Entry, *, branch: str, allowed_signers: str) -> None:
-    """Raise NotIntactError unless *entry* is *branch*'s own, signed, present and unchanged.
+    """Raise NotIntactError unless *entry* is *branch*'s own, signed, present and unchanged, its companion too.
 
     Raises BackupError when the check itself could not run. Reads the artifact once.
     """
     check_signed(entry, branch=branch, allowed_signers=allowed_signers)
     check_bytes(entry)
+    check_companion(entry)
 
 
 def check_signed(entry: Entry, *, branch: str, allowed_signers: str) -> None:
@@ -47,20 +49,33 @@ def check_signed(entry: Entry, *, branch: str, allowed_signers: str) -> None:
 
 def check_bytes(entry: Entry) -> None:
     """Raise NotIntactError unless the stored bytes are those of the manifest."""
+    if not os.path.lexists(entry.path):
+        raise NotIntactError("the artifact is missing, only its manifest is there")
+    _check_file(entry.path, entry.manifest.document)
+
+
+def check_companion(entry: Entry) -> None:
+    """Raise NotIntactError unless the companion, where *entry* has one, is that of the manifest."""
+    path = entry.companion_path
+    if path is not None:
+        try:
+            _check_file(path, entry.manifest.document["companion"])
+        except NotIntactError as exc:
+            raise NotIntactError(f"its index {os.path.basename(path)}: {exc}") from exc
+
+
+def _check_file(path: str, facts: t.Mapping[str, t.Any]) -> None:
     try:
-        status = os.lstat(entry.path)
-    except FileNotFoundError:
-        raise NotIntactError("the artifact is missing, only its manifest is there") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise NotIntactError("the artifact is not a regular file")
-    if status.st_size != entry.manifest.size:
-        raise NotIntactError(f"it has {status.st_size} bytes, its manifest says {entry.manifest.size}")
-    try:
-        sha256, _size = _io.sha256_file(entry.path)
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotIntactError("it is not a regular file")
+        if status.st_size != facts["size"]:
+            raise NotIntactError(f"it has {status.st_size} bytes, its manifest says {facts['size']}")
+        sha256, _size = _io.sha256_file(path)
     except OSError as exc:
         raise NotIntactError(f"it cannot be read: {exc.strerror}") from exc
-    if sha256 != entry.manifest.sha256:
+    if sha256 != facts["sha256"]:
         raise NotIntactError("its SHA-256 is not that of its manifest")
 
 
-__all__ = ("NotIntactError", "check_bytes", "check_intact", "check_signed")
+__all__ = ("NotIntactError", "check_bytes", "check_companion", "check_intact", "check_signed")

@@ -20,14 +20,19 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 import typing as t
 
 from . import _process
 from ._errors import BackupError
-from ._io import BLOCK_SIZE
 
 # Named in Python's fcntl from 3.10 on; branches may run 3.9.
 _F_SETPIPE_SZ = 1031
+_F_GETPIPE_SZ = 1032
+_PIPE_SIZE = 1024 * 1024
+# Small enough to stay in the processor's cache from reading to writing; a pipe holds four of them.
+_BLOCK_SIZE = 256 * 1024
+_PAUSE_SECONDS = 0.002
 _STDERR_LIMIT = 64 * 1024
 
 
@@ -75,8 +80,12 @@ class _Worker(threading.Thread):
         self.cut_short = False
         # Not join: when a signal handler raises in it, Python 3.9 to 3.12 take the thread for ended while it runs.
         self.ended = threading.Event()
+        # Nor ident: when one raises in start, the thread may be about to run.
+        self._turn = threading.Lock()
 
     def run(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return
         try:
             self._work()
         except BrokenPipeError:
@@ -95,11 +104,19 @@ class _Worker(threading.Thread):
         for descriptor in self._descriptors:
             os.close(descriptor)
 
+    def give_up(self) -> bool:
+        """Close what a worker holds that has not begun, which it then never does; False when it has begun."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        self.close()
+        return True
+
 
 def _pump(tap: Tap, source: int, target: int | None) -> None:
     """Move bytes from *source* to *target* and show them to *tap*."""
-    buffer = bytearray(BLOCK_SIZE)
+    buffer = bytearray(_BLOCK_SIZE)
     whole = memoryview(buffer)
+    pause = _pause(source)
     while True:
         count = os.readv(source, [buffer])
         if not count:
@@ -108,13 +125,27 @@ def _pump(tap: Tap, source: int, target: int | None) -> None:
         tap.feed(block)
         while target is not None and block:
             block = block[os.write(target, block) :]
+        if count < _BLOCK_SIZE and pause:
+            time.sleep(pause)
+
+
+def _pause(source: int) -> float:
+    """Seconds to wait after a short read of *source*, while the pipe fills.
+
+    A dump client writes 4 KiB at a time: woken for each, both sides and the next stage spend a tenth of the whole dump
+    on changing places. A small pipe would fill much sooner than a pause ends.
+    """
+    try:
+        return _PAUSE_SECONDS if fcntl.fcntl(source, _F_GETPIPE_SZ) >= _PIPE_SIZE else 0.0
+    except OSError:
+        return 0.0
 
 
 def _pipe() -> tuple[int, int]:
     reader, writer = os.pipe2(os.O_CLOEXEC)
     # An unprivileged process over its pipe quota keeps the default size: slower, not wrong.
     with contextlib.suppress(OSError):
-        fcntl.fcntl(writer, _F_SETPIPE_SZ, BLOCK_SIZE)
+        fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_SIZE)
     return reader, writer
 
 
@@ -194,12 +225,10 @@ class _Run:
         self.kill()
         for _command, process, _stderr in self._processes:
             process.wait()
-        for worker in self._workers:
-            if worker.ident is None:
-                worker.close()
-            else:
-                worker.ended.wait()
-                worker.join()
+        # All that have not begun first: one at work may wait for what they would read.
+        for worker in [each for each in self._workers if not each.give_up()]:
+            worker.ended.wait()
+            worker.join()
         self._files.close()
 
 

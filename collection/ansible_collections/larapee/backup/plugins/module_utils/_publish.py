@@ -18,13 +18,13 @@ import contextlib
 import datetime as dt
 import fcntl
 import os
+import stat
 
 from . import _io, _names
 from ._errors import BackupError
 
 _INTENT = ".intent"
 _PART = ".part"
-# In the order in which they are placed; the manifest commits.
 
 
 class Reservation:
@@ -55,17 +55,24 @@ class Reservation:
 
     def publish(self, *, manifest: bytes, signature: bytes) -> None:
         """Make the artifact exist: bytes, companion, signature, then the manifest, each durable before the next."""
-        final = os.path.join(self.directory, self.name)
         companion = _companion_suffix(self.name)
-        suffixes = ["", _names.SIGNATURE_SUFFIX, _names.MANIFEST_SUFFIX]
+        has_one = os.path.exists(_hidden(self.directory, self.name, companion + _PART))
+        self._place(("", companion) if has_one else ("",), manifest=manifest, signature=signature)
+
+    def publish_beside(self, *, manifest: bytes, signature: bytes) -> None:
+        """Make an artifact of the bytes that are there already under its name; they are not touched."""
+        self._place((), manifest=manifest, signature=signature)
+
+    def _place(self, written: tuple[str, ...], *, manifest: bytes, signature: bytes) -> None:
+        final = os.path.join(self.directory, self.name)
         try:
-            _sync(self.part_path)
-            if os.path.exists(_hidden(self.directory, self.name, companion + _PART)):
-                _sync(_hidden(self.directory, self.name, companion + _PART))
-                suffixes.insert(1, companion)
+            for suffix in written:
+                _sync(_hidden(self.directory, self.name, suffix + _PART))
+            if not written:
+                _sync(final)
             self._write(_names.SIGNATURE_SUFFIX, signature)
             self._write(_names.MANIFEST_SUFFIX, manifest)
-            for suffix in suffixes:
+            for suffix in (*written, _names.SIGNATURE_SUFFIX, _names.MANIFEST_SUFFIX):
                 # link fails where rename would overwrite
                 os.link(_hidden(self.directory, self.name, suffix + _PART), final + suffix)
                 _io.fsync_directory(self.directory)
@@ -90,32 +97,47 @@ def reserve(
 ) -> Reservation:
     """Reserve the first free name for *now*; raise BackupError when the whole minute is taken."""
     for name in _names.candidate_names(kind, compression, encrypted=encrypted, now=now):
-        if _taken(directory, name):
-            continue
-        try:
-            descriptor = os.open(
-                _hidden(directory, name, _INTENT), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-            )
-        except FileExistsError:
-            continue
-        except OSError as exc:
-            raise BackupError(f"Failed to write into {directory}: {exc.strerror}.", reason="publish_failed") from exc
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        reservation = Reservation(directory=directory, name=name, descriptor=descriptor)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(reservation)
-            try:
-                os.write(descriptor, _io.json_bytes({"pid": os.getpid(), "run_id": run_id}))
-                os.fsync(descriptor)
-                _io.fsync_directory(directory)
-            except OSError as exc:
-                raise BackupError(f"Failed to write into {directory}: {exc.strerror}.", reason="disk_full") from exc
-            stack.pop_all()
-        return reservation
+        if not _taken(directory, name):
+            reservation = _reserve(directory, name, run_id=run_id)
+            if reservation is not None:
+                return reservation
     raise BackupError(
         f"Failed to name an artifact in {directory}: every name of this minute is taken. Check the clock.",
         reason="name_taken",
     )
+
+
+def reserve_beside(directory: str, name: str, *, run_id: str) -> Reservation:
+    """Reserve *name*, whose bytes are there already and are nobody's; raise BackupError when a process works on it."""
+    reservation = _reserve(directory, name, run_id=run_id)
+    if reservation is None:
+        raise BackupError(
+            f"Failed to reserve {name}: another process works on it. Run again when it has ended.", reason="lock_held"
+        )
+    return reservation
+
+
+def _reserve(directory: str, name: str, *, run_id: str) -> Reservation | None:
+    try:
+        descriptor = os.open(
+            _hidden(directory, name, _INTENT), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        )
+    except FileExistsError:
+        return None
+    except OSError as exc:
+        raise BackupError(f"Failed to write into {directory}: {exc.strerror}.", reason="publish_failed") from exc
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    reservation = Reservation(directory=directory, name=name, descriptor=descriptor)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(reservation)
+        try:
+            os.write(descriptor, _io.json_bytes({"pid": os.getpid(), "run_id": run_id}))
+            os.fsync(descriptor)
+            _io.fsync_directory(directory)
+        except OSError as exc:
+            raise BackupError(f"Failed to write into {directory}: {exc.strerror}.", reason="disk_full") from exc
+        stack.pop_all()
+    return reservation
 
 
 def _taken(directory: str, name: str) -> bool:
@@ -132,25 +154,49 @@ def sweep(directory: str, *, kind: str) -> list[str]:
     The caller holds the lock of that kind. A crash after the manifest was placed left a complete artifact: it stays.
     """
     removed = []
-    for entry in sorted(os.listdir(directory)):
-        if not (entry.startswith(".") and entry.endswith(_INTENT)):
-            continue
-        name = entry[1 : -len(_INTENT)]
+    for name, intent in _intents(directory):
         parsed = _names.parse_name(name)
-        if parsed is None or parsed.kind != kind or _in_use(os.path.join(directory, entry)):
+        if parsed is None or parsed.kind != kind or _in_use(intent):
             continue
         if _remove_unfinished(directory, name):
             removed.append(name)
     return removed
 
 
+def sweep_beside(directory: str) -> None:
+    """Remove what crashed runs put beside bytes that were there before; needs no kind's lock.
+
+    No other run ever begins on a name that is taken.
+    """
+    for name, intent in _intents(directory):
+        final = os.path.join(directory, name)
+        foreign = os.path.lexists(final) and not _is_ours(final, _hidden(directory, name, _PART))
+        if foreign and _names.parse_name(name) is not None and not _in_use(intent):
+            _remove_unfinished(directory, name)
+
+
+def _intents(directory: str) -> list[tuple[str, str]]:
+    """The names that are reserved in *directory*, each with the path of its intent."""
+    return [
+        (entry[1 : -len(_INTENT)], os.path.join(directory, entry))
+        for entry in sorted(os.listdir(directory))
+        if entry.startswith(".") and entry.endswith(_INTENT)
+    ]
+
+
 def _in_use(intent: str) -> bool:
-    with open(intent, "rb") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+    """True while a process works under *intent*; what is no regular file is not ours to sweep either."""
+    try:
+        descriptor = os.open(intent, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def _remove_unfinished(directory: str, name: str) -> bool:
@@ -204,4 +250,4 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-__all__ = ("Reservation", "reserve", "sweep")
+__all__ = ("Reservation", "reserve", "reserve_beside", "sweep", "sweep_beside")

@@ -64,12 +64,12 @@ def set_number(catalogue: Catalogue, state_path: str, *, branch: str, run_id: st
     """The number of the set that the run *run_id* makes: one for all its artifacts, rising by one with each run."""
     with _updating(state_path, branch) as known:
         given = known.get(_SETS)
-        sets = dict(given) if isinstance(given, dict) else {}
+        sets = {run: n for run, n in given.items() if isinstance(n, int)} if isinstance(given, dict) else {}
         if run_id not in sets:
             own = (entry.manifest.set_number for entry in catalogue.entries if entry.manifest.branch == branch)
             # Runs at the same time take turns here, and an old one is never asked for again.
             sets[run_id] = max(sets.values() if sets else own, default=0) + 1
-            known[_SETS] = dict(list(sets.items())[-_SETS_KEPT:])
+            known[_SETS] = dict(sorted(sets.items(), key=lambda item: item[1])[-_SETS_KEPT:])
         return int(sets[run_id])
 
 

@@ -12,11 +12,29 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime as dt
+import os
 import socket
 import typing as t
 
-from . import _catalog, _clock, _intact, _io, _lock, _manifest, _names, _open, _sequence
+from . import (
+    _abreast,
+    _catalog,
+    _chain,
+    _clock,
+    _intact,
+    _io,
+    _lease,
+    _ledger,
+    _lock,
+    _manifest,
+    _names,
+    _opened,
+    _sequence,
+    _sets,
+)
 from ._catalog import Entry
 from ._errors import BackupError
 
@@ -51,7 +69,11 @@ class VerifyRequest:
 
 @dataclasses.dataclass(frozen=True)
 class VerifyOutcome:
-    """``checks`` in the catalogue's order; ``recovery_point`` is that of the newest intact full, None without one."""
+    """``checks`` in the catalogue's order.
+
+    ``recovery_point`` is the least of database, uploads and config, of those of them that the place has; None when
+    nothing of one of them is intact.
+    """
 
     checks: tuple[Check, ...]
     unmanaged: tuple[str, ...]
@@ -83,39 +105,89 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     catalogue = _catalog.read_catalogue(request.directory)
     checks = [Check(name, "intact", FAILED, why) for name, why in sorted(catalogue.problems.items())]
     checks += unknown
+    ledger = _read_ledger(request)
     for kind in _manifest.KINDS:
         numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
-        checks += _check_sequence(kind, numbers, last_given=given[kind])
-    verified = []
-    for entry in catalogue.entries:
-        results = [_check_intact(entry, request)]
-        results.append(_check_opened(entry, request, intact=results[0]))
-        results.append(Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it"))
-        checks += results
-        if write:
-            _write_result(entry, results, request)
-        if results[0].status == OK:
-            verified.append(entry)
+        checks += _check_sequence(kind, numbers, last_given=given[kind], removed=ledger.removed(kind))
+    _chains, astray = _chain.file_chains(_uploads(catalogue.entries, request))
+    verified: list[Entry] = []
+    for start in range(0, len(catalogue.entries), _abreast.WIDTH):
+        with contextlib.ExitStack() as stack:
+            present = []
+            for entry in catalogue.entries[start : start + _abreast.WIDTH]:
+                with contextlib.suppress(BackupError):
+                    stack.enter_context(_lease.hold([entry]))
+                if not _pruned_meanwhile(entry, request):
+                    present.append(entry)
+            for entry, intact in zip(present, _check_intact(present, request, astray=astray)):
+                results = [intact, _check_opened(entry, request, intact=intact)]
+                results.append(Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it"))
+                checks += results
+                if write:
+                    _write_result(entry, results, request)
+                if intact.status == OK:
+                    verified.append(entry)
     if not catalogue.entries:
         why = f"there is nothing to verify in {request.directory}"
         checks.append(Check(request.directory, "intact", FAILED, why))
-    fulls = [entry for entry in verified if entry.manifest.kind == "db_full"]
-    newest = max(fulls, key=lambda entry: entry.manifest.sequence, default=None)
     return VerifyOutcome(
         checks=tuple(checks),
         unmanaged=catalogue.unmanaged,
-        recovery_point=_manifest.format_time(newest.manifest.created_at) if newest else None,
+        recovery_point=_recovery_point(catalogue.entries, verified, request),
         verified=tuple(verified),
     )
 
 
-def _check_intact(entry: Entry, request: VerifyRequest) -> Check:
+def _uploads(entries: t.Iterable[Entry], request: VerifyRequest) -> list[_manifest.Manifest]:
+    found = [entry.manifest for entry in entries if entry.manifest.branch == request.branch]
+    return [manifest for manifest in found if manifest.kind in ("files_full", "files_increment")]
+
+
+def _recovery_point(entries: t.Iterable[Entry], verified: t.Iterable[Entry], request: VerifyRequest) -> str | None:
+    """The least of what the newest intact artifacts reach, over all families that are here; None when one has none."""
+    here = {_sets.FAMILIES[e.manifest.kind] for e in entries if e.manifest.branch == request.branch}
+    reached: dict[str, dt.datetime] = {}
+    for entry in verified:
+        # In the catalogue's order, the newest of a kind comes last.
+        if entry.manifest.kind in ("db_full", "config"):
+            reached[_sets.FAMILIES[entry.manifest.kind]] = entry.manifest.recovery_point
+    chains, _astray = _chain.file_chains(_uploads(verified, request))
+    if chains:
+        reached[_sets.UPLOADS] = chains[-1].last.recovery_point
+    if not here or here - reached.keys():
+        return None
+    return _manifest.format_time(min(reached.values()))
+
+
+def _check_intact(entries: t.Sequence[Entry], request: VerifyRequest, *, astray: t.Mapping[str, str]) -> list[Check]:
+    """Signatures first: no other thread may run when a process is started."""
+    signed = {entry.name: _check_signed(entry, request) for entry in entries}
+    to_read = [entry for entry in entries if signed[entry.name].status == OK]
+    found = dict(signed)
+    if to_read:
+        found.update({check.artifact: check for check in _abreast.abreast(_check_stored, to_read)})
+    for name, check in found.items():
+        if check.status == OK and name in astray:
+            found[name] = Check(name, "intact", FAILED, astray[name])
+    return [found[entry.name] for entry in entries]
+
+
+def _check_signed(entry: Entry, request: VerifyRequest) -> Check:
     try:
-        _intact.check_intact(entry, branch=request.branch, allowed_signers=request.allowed_signers)
+        _intact.check_signed(entry, branch=request.branch, allowed_signers=request.allowed_signers)
     except _intact.NotIntactError as exc:
         return Check(entry.name, "intact", FAILED, str(exc))
     except BackupError as exc:
         return Check(entry.name, "intact", NOT_RUN, str(exc))
+    return Check(entry.name, "intact", OK)
+
+
+def _check_stored(entry: Entry) -> Check:
+    try:
+        _intact.check_bytes(entry)
+        _intact.check_companion(entry)
+    except _intact.NotIntactError as exc:
+        return Check(entry.name, "intact", FAILED, str(exc))
     return Check(entry.name, "intact", OK)
 
 
@@ -125,7 +197,7 @@ def _check_opened(entry: Entry, request: VerifyRequest, *, intact: Check) -> Che
     if intact.status != OK:
         return Check(entry.name, "opened", NOT_RUN, "it is not intact")
     try:
-        _open.open_artifact(entry, identity=request.identity)
+        _opened.check_opened(entry, identity=request.identity, state_path=request.state_path)
     except BackupError as exc:
         status = NOT_RUN if exc.reason in ("tool_missing", "bad_identity") else FAILED
         return Check(entry.name, "opened", status, str(exc))
@@ -144,17 +216,43 @@ def _last_given(request: VerifyRequest) -> tuple[dict[str, int], list[Check]]:
     return given, [Check("sequence", "intact", NOT_RUN, unknown)] if unknown else []
 
 
-def _check_sequence(kind: str, numbers: t.Sequence[int], *, last_given: int) -> list[Check]:
+def _read_ledger(request: VerifyRequest) -> _ledger.Ledger:
+    """What retention removed; a damaged ledger, which the catalogue reports, explains no gap."""
+    try:
+        return _ledger.read_ledger(request.directory, branch=request.branch)
+    except _ledger.LedgerError:
+        return _ledger.Ledger(branch=request.branch)
+
+
+def _pruned_meanwhile(entry: Entry, request: VerifyRequest) -> bool:
+    if os.path.lexists(entry.path + _names.MANIFEST_SUFFIX):
+        return False
+    manifest = entry.manifest
+    removed = _read_ledger(request)
+    ranges = removed.removed(manifest.kind)
+    return entry.name in removed.going or any(first <= manifest.sequence <= last for first, last in ranges)
+
+
+def _check_sequence(
+    kind: str, numbers: t.Sequence[int], *, last_given: int, removed: t.Sequence[_ledger.Range]
+) -> list[Check]:
     """A number that is missing or there twice: a manifest was removed, or an older state was put back."""
+    numbers = [number for number in numbers if number]
     wrong = {number: f"number {number} of kind {kind} is there more than once" for number in _repeated(numbers)}
+    if not kind.endswith("_increment"):
+        # Retention never takes the newest: a ledger that says so was tampered with.
+        removed = [(first, last) for first, last in removed if last < max(numbers, default=0)]
     # The number after the last one given ends the last gap.
-    known = sorted({*numbers, max([last_given, *numbers]) + 1})
-    for before, after in zip([min(numbers, default=max(last_given, 1)) - 1, *known], known):
-        first, last = before + 1, after - 1
-        if first == last:
-            wrong[first] = f"number {first} of kind {kind} is missing: its manifest was removed"
-        elif first < last:
-            wrong[first] = f"numbers {first} to {last} of kind {kind} are missing: their manifests were removed"
+    end = max([last_given, *numbers]) + 1
+    expected = min(numbers, default=max(last_given, 1))
+    for first, last in (*sorted([*((number, number) for number in numbers), *removed]), (end, end)):
+        if first == expected + 1:
+            wrong[expected] = f"number {expected} of kind {kind} is missing: its manifest was removed"
+        elif first > expected:
+            wrong[expected] = (
+                f"numbers {expected} to {first - 1} of kind {kind} are missing: their manifests were removed"
+            )
+        expected = max(expected, last + 1)
     return [Check(f"{kind} {number}", "intact", FAILED, why) for number, why in sorted(wrong.items())]
 
 

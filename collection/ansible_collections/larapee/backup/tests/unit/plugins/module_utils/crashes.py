@@ -3,7 +3,8 @@
 """Publishes and sweeps in processes that die before each of their changes to the filesystem.
 
 A program of its own, because forking is safe only where no other thread runs: ``crashes.py publish|sweep DIRECTORY``
-makes one directory a crash and prints their paths.
+makes one directory a crash and prints their paths. ``companion`` publishes an artifact that has one, ``adopt`` adopts
+the file of an older cron line.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ MOMENT = dt.datetime(2026, 1, 1, 0, 0, 41, tzinfo=dt.timezone.utc)
 NAME = "db-20260101-0000-41.sql.gz.age"
 CRON_DUMP = "db-20260101-0000.sql.gz"
 CONTENT = {NAME: b"ciphertext", f"{NAME}.manifest.json": b"{}\n", f"{NAME}.manifest.json.sig": b"signature\n"}
+UPLOADS = "public-uploads-20260101-0000.tar.zst.age"
+UPLOADS_CONTENT = {
+    UPLOADS: b"ciphertext",
+    f"{UPLOADS}.index.zst.age": b"index",
+    f"{UPLOADS}.manifest.json": b"{}\n",
+    f"{UPLOADS}.manifest.json.sig": b"signature\n",
+}
 FOREIGN = {CRON_DUMP: b"an older cron line's dump", ".db-20260101-0000.sql.gz.swp": b"an editor's file", "notes": b"!"}
 NAMING = ("link", "unlink")
 CHANGES = (*NAMING, "open", "write", "fsync")
@@ -36,6 +44,29 @@ def publish(directory: Path) -> None:
         os.write(descriptor, CONTENT[NAME])
         os.close(descriptor)
         reservation.publish(manifest=CONTENT[f"{NAME}.manifest.json"], signature=CONTENT[f"{NAME}.manifest.json.sig"])
+
+
+def publish_with_companion(directory: Path) -> None:
+    reservation = _publish.reserve(
+        str(directory), kind="files_full", compression="zstd", encrypted=True, now=MOMENT, run_id="r"
+    )
+    with reservation:
+        for opened, name in (
+            (reservation.open_part, UPLOADS),
+            (reservation.open_companion, f"{UPLOADS}.index.zst.age"),
+        ):
+            descriptor = opened()
+            os.write(descriptor, UPLOADS_CONTENT[name])
+            os.close(descriptor)
+        reservation.publish(
+            manifest=UPLOADS_CONTENT[f"{UPLOADS}.manifest.json"],
+            signature=UPLOADS_CONTENT[f"{UPLOADS}.manifest.json.sig"],
+        )
+
+
+def adopt(directory: Path) -> None:
+    with _publish.reserve_beside(str(directory), CRON_DUMP, run_id="r") as reservation:
+        reservation.publish_beside(manifest=b"{}\n", signature=b"signature\n")
 
 
 def sweep(directory: Path) -> None:
@@ -73,7 +104,7 @@ def dies(work: Callable[[Path], None], directory: Path, *, number: int, changes:
     return status == DIED
 
 
-def crash_publishing(root: Path, *, changes: tuple[str, ...]) -> list[Path]:
+def crash_publishing(root: Path, *, changes: tuple[str, ...], work: Callable[[Path], None] = publish) -> list[Path]:
     """One directory for each change at which publishing can die, and a last one where it did not."""
     directories = []
     for number in itertools.count(1):
@@ -82,7 +113,7 @@ def crash_publishing(root: Path, *, changes: tuple[str, ...]) -> list[Path]:
         for name, content in FOREIGN.items():
             (directory / name).write_bytes(content)
         directories.append(directory)
-        if not dies(publish, directory, number=number, changes=changes):
+        if not dies(work, directory, number=number, changes=changes):
             break
     return directories
 
@@ -104,5 +135,9 @@ def crash_sweeping(root: Path) -> list[Path]:
 
 if __name__ == "__main__":
     mode, place = sys.argv[1], Path(sys.argv[2])
-    made = crash_sweeping(place) if mode == "sweep" else crash_publishing(place, changes=CHANGES)
+    if mode == "sweep":
+        made = crash_sweeping(place)
+    else:
+        work = {"publish": publish, "companion": publish_with_companion, "adopt": adopt}[mode]
+        made = crash_publishing(place, changes=CHANGES, work=work)
     sys.stdout.write("".join(f"{path}\n" for path in made))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -49,8 +50,8 @@ def test_what_is_untouched_is_intact(place: Place) -> None:
         (lambda path: path.write_bytes(STORED[:-1]), "its manifest says"),
         (lambda path: path.write_bytes(STORED + b"x"), "its manifest says"),
         (Path.unlink, "the artifact is missing, only its manifest is there"),
-        (link, "the artifact is not a regular file"),
-        (pipe, "the artifact is not a regular file"),
+        (link, "it is not a regular file"),
+        (pipe, "it is not a regular file"),
         (lambda path: Path(f"{path}.manifest.json.sig").unlink(), "its signature is missing"),
         (lambda path: flip(Path(f"{path}.manifest.json.sig")), "not signed by branch-001"),
     ],
@@ -87,3 +88,41 @@ def test_a_check_that_could_not_run_is_not_damage(place: Place) -> None:
     with pytest.raises(BackupError, match="Failed to read allowed signers") as caught:
         check(place, allowed_signers="/nonexistent")
     assert caught.value.reason == "no_allowed_signers"
+
+
+UPLOADS = "public-uploads-20261122-1432.tar.zst"
+INDEX = f"{UPLOADS}.index.zst"
+
+
+def put_with_companion(place: Place) -> Path:
+    facts = {"size": 5, "sha256": hashlib.sha256(b"index").hexdigest(), "plain_size": 1, "plain_sha256": "1" * 64}
+    place.put(UPLOADS, companion=facts)
+    (place.directory / INDEX).write_bytes(b"index")
+    return place.directory / INDEX
+
+
+def test_an_artifact_with_its_index_is_intact(place: Place) -> None:
+    put_with_companion(place)
+    check(place)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (flip, "its SHA-256 is not that of its manifest"),
+        (lambda path: path.write_bytes(b"inde"), "it has 4 bytes, its manifest says 5"),
+        (Path.unlink, "it cannot be read: No such file"),
+        (link, "it is not a regular file"),
+        (pipe, "it is not a regular file"),
+    ],
+)
+def test_damage_to_its_index_is_found_and_named(place: Place, damage: Callable[[Path], object], why: str) -> None:
+    damage(put_with_companion(place))
+    with pytest.raises(_intact.NotIntactError, match=f"its index {INDEX}: {why}"):
+        check(place)
+
+
+def test_an_adopted_artifact_has_no_index_that_could_be_missing(place: Place) -> None:
+    moment = {"moment": "2026-11-21T22:15:00Z", "at": "2026-11-22T14:32:00Z"}
+    place.put(UPLOADS, sequence=0, adopted=moment, companion=None)
+    check(place)

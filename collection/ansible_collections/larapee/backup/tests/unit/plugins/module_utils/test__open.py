@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,3 +114,86 @@ def test_an_artifact_that_went_away_meanwhile_is_said(place: Place, make: object
     with pytest.raises(BackupError, match="Failed to read") as caught:
         _open.open_artifact(found, identity=None)
     assert caught.value.reason == "unreadable"
+
+
+UPLOADS = "public-uploads-20261122-1432.tar.zst"
+
+
+def zstd(plain: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c"], input=plain, capture_output=True, check=True).stdout
+
+
+def put_with_companion(place: Place, *, plain: bytes = PLAIN, **changes: object) -> Path:
+    """Place an artifact of files whose companion holds ``PLAIN`` and is said to hold *plain*; return its path."""
+    stored = zstd(PLAIN)
+    facts = {
+        "size": len(stored),
+        "sha256": hashlib.sha256(stored).hexdigest(),
+        "plain_size": len(plain),
+        "plain_sha256": hashlib.sha256(plain).hexdigest(),
+        **changes,
+    }
+    place.put(UPLOADS, stored=zstd(b"tar"), companion=facts)
+    path = place.directory / f"{UPLOADS}.index.zst"
+    path.write_bytes(stored)
+    return path
+
+
+def test_a_companion_opens_to_its_own_facts_and_not_to_its_artifacts(place: Place) -> None:
+    put_with_companion(place)
+    ends = Ends()
+    digest = _open.open_companion(entry(place), identity=None, following=[ends])
+    assert (digest.size, digest.sha256, ends.tail) == (len(PLAIN), hashlib.sha256(PLAIN).hexdigest(), PLAIN)
+
+
+def test_an_encrypted_companion_needs_its_identity(place: Place) -> None:
+    identity = place.directory.parent / "identity"
+    subprocess.run(["age-keygen", "-o", str(identity)], check=True, capture_output=True)
+    recipient = subprocess.run(["age-keygen", "-y", str(identity)], check=True, capture_output=True, text=True).stdout
+    command = ["age", "-r", recipient.strip()]
+    stored = subprocess.run(command, input=zstd(PLAIN), capture_output=True, check=True).stdout
+    facts = {
+        "size": len(stored),
+        "sha256": hashlib.sha256(stored).hexdigest(),
+        "plain_size": len(PLAIN),
+        "plain_sha256": hashlib.sha256(PLAIN).hexdigest(),
+    }
+    place.put(f"{UPLOADS}.age", companion=facts)
+    (place.directory / f"{UPLOADS}.age.index.zst.age").write_bytes(stored)
+    assert _open.open_companion(entry(place), identity=identity.read_text()).size == len(PLAIN)
+    with pytest.raises(BackupError) as caught:
+        _open.open_companion(entry(place), identity=None)
+    assert caught.value.reason == "no_identity"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"sha256": "0" * 64}, "index.zst: it changed while it was read"),
+        ({"size": 1}, "index.zst: it changed while it was read"),
+        ({"plain": b"other"}, "index.zst: what came out is not what was backed up"),
+    ],
+)
+def test_another_companion_than_the_manifests_is_refused(place: Place, changes: dict[str, Any], why: str) -> None:
+    put_with_companion(place, **changes)
+    with pytest.raises(BackupError, match=why) as caught:
+        _open.open_companion(entry(place), identity=None)
+    assert caught.value.reason == "not_intact"
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.symlink_to("/etc/passwd")])
+def test_a_companion_that_is_gone_is_said(place: Place, make: object) -> None:
+    path = put_with_companion(place)
+    path.unlink()
+    make(path)  # type: ignore[operator]
+    with pytest.raises(BackupError, match=r"Failed to read .*index\.zst") as caught:
+        _open.open_companion(entry(place), identity=None)
+    assert caught.value.reason == "unreadable"
+
+
+def test_an_adopted_artifact_has_no_index_to_open(place: Place) -> None:
+    moment = {"moment": "2026-11-21T22:15:00Z", "at": "2026-11-22T14:32:00Z"}
+    place.put(UPLOADS, sequence=0, adopted=moment, companion=None)
+    with pytest.raises(BackupError, match="it was adopted") as caught:
+        _open.open_companion(entry(place), identity=None)
+    assert caught.value.reason == "no_index"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import resource
 import signal
@@ -225,6 +226,91 @@ def test_a_signal_handler_that_raises_in_the_middle_leaves_nothing(started: list
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert len(started) == 2
+
+
+class Writes:
+    """A producer of so many bytes."""
+
+    def __init__(self, size: int, *, then: Exception | None = None) -> None:
+        self.left = size
+        self.written = Digest()
+        self.then = then
+
+    def write_to(self, descriptor: int) -> None:
+        while self.left:
+            block = memoryview(os.urandom(min(self.left, 65_536)))
+            self.left -= len(block)
+            self.written.feed(block)
+            while block:
+                block = block[os.write(descriptor, block) :]
+        if self.then is not None:
+            raise self.then
+
+
+class RingsAndWrites(Writes):
+    """A producer that sends a signal to this process in the middle, and goes on for a while."""
+
+    def write_to(self, descriptor: int) -> None:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        time.sleep(0.3)
+        super().write_to(descriptor)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * MEBIBYTE + 3])
+def test_what_a_producer_writes_passes_through_commands_and_taps(tmp_path: Path, size: int) -> None:
+    producer, between = Writes(size), Digest()
+    (result,) = run_pipeline([producer, between, shell("cat")], target=target(tmp_path / "out"))
+    assert result.returncode == 0
+    assert hashlib.sha256((tmp_path / "out").read_bytes()).hexdigest() == producer.written.sha256 == between.sha256
+    assert (tmp_path / "out").stat().st_size == size
+
+
+def test_an_error_in_a_producer_is_told_and_ends_every_command(started: list[subprocess.Popen[bytes]]) -> None:
+    error = BackupError("Failed to read the tree: gone.", reason="gone")
+    with pytest.raises(BackupError) as caught:
+        run_pipeline([Writes(MEBIBYTE, then=error), Digest(), shell("cat >/dev/null; exec sleep 100")])
+    assert caught.value is error
+    assert [child.returncode for child in started] == [-signal.SIGKILL]
+
+
+def test_a_stage_that_dies_ends_its_producer_and_is_blamed() -> None:
+    producer = Writes(500 * MEBIBYTE)
+    results = run_pipeline([producer, shell("head -c 1000 >/dev/null; exit 7", name="zstd")])
+    with pytest.raises(BackupError, match="zstd ended with status 7"):
+        _pipeline.require_success(results, what="archive")
+    assert producer.left > 400 * MEBIBYTE
+
+
+def test_a_stage_that_ends_well_without_reading_all_that_a_producer_writes_is_no_success() -> None:
+    with pytest.raises(BrokenPipeError, match="without reading everything"):
+        run_pipeline([Writes(500 * MEBIBYTE), shell("exit 0")])
+
+
+def test_a_full_disk_behind_a_producer_is_an_error_of_that_disk() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        run_pipeline([Writes(5 * MEBIBYTE), Digest()], target=os.open("/dev/full", os.O_WRONLY))
+    assert _pipeline.disk_full(caught.value)
+
+
+def test_a_signal_handler_that_raises_while_a_producer_writes_leaves_nothing(
+    started: list[subprocess.Popen[bytes]],
+) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise _InterruptedError
+
+    before = signal.signal(signal.SIGUSR2, interrupt)
+    try:
+        with pytest.raises(_InterruptedError):
+            run_pipeline([RingsAndWrites(500 * MEBIBYTE), Digest(), shell("exec cat >/dev/null")])
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert len(started) == 1
+
+
+def test_a_producer_stands_first_and_has_somewhere_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs a source"):
+        run_pipeline([Writes(1)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_commands_inherit_only_the_descriptors_they_were_given() -> None:

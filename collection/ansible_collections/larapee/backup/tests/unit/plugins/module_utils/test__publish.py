@@ -50,12 +50,12 @@ def crash(mode: str, root: Path) -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines()]
 
 
-def assert_complete_or_nothing(directory: Path) -> bool:
-    """After a sweep: all three files or none, nothing hidden of ours, and every foreign file as it was."""
+def assert_complete_or_nothing(directory: Path, content: dict[str, bytes] = crashes.CONTENT) -> bool:
+    """After a sweep: all files of the artifact or none, nothing hidden of ours, and every foreign file as it was."""
     found = {path.name: path.read_bytes() for path in directory.iterdir()}
     foreign = {name: found.pop(name) for name in crashes.FOREIGN}
     assert foreign == crashes.FOREIGN
-    assert found in ({}, crashes.CONTENT), directory.name
+    assert found in ({}, content), directory.name
     return bool(found)
 
 
@@ -73,6 +73,53 @@ def test_a_crash_at_any_change_leaves_the_complete_artifact_or_what_the_next_run
         complete.append(existed)
     assert complete == sorted(complete), "once there, an artifact stays"
     assert set(complete) == {True, False}
+
+
+def test_a_crash_at_any_change_leaves_the_companion_with_its_artifact_or_neither(tmp_path: Path) -> None:
+    directories = crash("companion", tmp_path)
+    assert len(directories) > 24
+    complete = []
+    for directory in directories:
+        existed = crashes.UPLOADS + MANIFEST in names(directory)
+        assert set(_catalog.read_catalogue(str(directory)).problems) <= {crashes.UPLOADS + MANIFEST}
+        removed = _publish.sweep(str(directory), kind="files_full")
+        assert assert_complete_or_nothing(directory, crashes.UPLOADS_CONTENT) == existed, directory.name
+        assert removed == [] or not existed
+        complete.append(existed)
+    assert set(complete) == {True, False}
+
+
+def test_a_crash_at_any_change_of_an_adoption_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    directories = crash("adopt", tmp_path)
+    assert len(directories) > 12
+    adopted = {f"{crashes.CRON_DUMP}{MANIFEST}": b"{}\n", f"{crashes.CRON_DUMP}{SIGNATURE}": b"signature\n"}
+    complete = []
+    for number, directory in enumerate(directories):
+        existed = crashes.CRON_DUMP + MANIFEST in names(directory)
+        assert set(_catalog.read_catalogue(str(directory)).problems) <= {crashes.CRON_DUMP + MANIFEST}
+        if number % 2:
+            _publish.sweep_beside(str(directory))
+        else:
+            _publish.sweep(str(directory), kind="db_full")
+        assert assert_complete_or_nothing(directory, adopted) == existed, directory.name
+        assert existed or _catalog.read_catalogue(str(directory)).unmanaged == (crashes.CRON_DUMP,)
+        complete.append(existed)
+    assert complete == sorted(complete)
+    assert set(complete) == {True, False}
+
+
+def test_a_sweep_beside_leaves_what_a_backup_does_or_left_alone(tmp_path: Path) -> None:
+    for directory in crash("publish", tmp_path):
+        before = names(directory)
+        _publish.sweep_beside(str(directory))
+        if crashes.NAME + MANIFEST not in before:
+            assert names(directory) == before, "its own kind's next run removes it"
+        assert {name for name in before if not name.startswith(".")} <= names(directory)
+    with reserve(tmp_path) as at_work:
+        write_part(at_work)
+        before = names(tmp_path)
+        _publish.sweep_beside(str(tmp_path))
+        assert names(tmp_path) == before
 
 
 def test_a_sweep_that_dies_is_finished_by_the_next(tmp_path: Path) -> None:
@@ -113,10 +160,63 @@ def test_the_signature_comes_before_the_manifest_and_the_bytes_before_both(
     assert order == [name, name + SIGNATURE, name + MANIFEST]
 
 
+@pytest.mark.parametrize(("encrypted", "ending"), [(True, ".age"), (False, "")])
+def test_the_companion_comes_after_the_bytes_and_before_the_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool, ending: str
+) -> None:
+    order: list[str] = []
+    link = os.link
+
+    def recorded(source: str, target: str) -> None:
+        link(source, target)
+        order.append(os.path.basename(target))
+
+    monkeypatch.setattr(os, "link", recorded)
+    with reserve(tmp_path, kind="files_full", compression="zstd", encrypted=encrypted) as reservation:
+        write_part(reservation)
+        with os.fdopen(reservation.open_companion(), "wb") as handle:
+            handle.write(b"index")
+        reservation.publish(manifest=b"{}", signature=b"s")
+    name = f"public-uploads-20260101-0000.tar.zst{ending}"
+    assert order == [name, f"{name}.index.zst{ending}", name + SIGNATURE, name + MANIFEST]
+    assert names(tmp_path) == set(order)
+    assert (tmp_path / order[1]).read_bytes() == b"index"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("suffix", [".index.zst.age", SIGNATURE])
+def test_a_foreign_companion_is_neither_overwritten_nor_removed(tmp_path: Path, suffix: str) -> None:
+    with reserve(tmp_path, kind="files_full", compression="zstd") as reservation:
+        write_part(reservation)
+        os.close(reservation.open_companion())
+        (tmp_path / (reservation.name + suffix)).write_bytes(b"foreign")
+        with pytest.raises(BackupError, match="Failed to publish"):
+            reservation.publish(manifest=b"{}", signature=b"s")
+    assert names(tmp_path) == {reservation.name + suffix}
+    assert (tmp_path / (reservation.name + suffix)).read_bytes() == b"foreign"
+
+
+def test_a_companion_that_is_there_takes_the_name(tmp_path: Path) -> None:
+    (tmp_path / "public-uploads-20260101-0000.tar.zst.age.index.zst.age").write_bytes(b"x")
+    with reserve(tmp_path, kind="files_full", compression="zstd") as reservation:
+        assert reservation.name == "public-uploads-20260101-0000-41.tar.zst.age"
+
+
 def test_what_was_not_published_is_discarded(tmp_path: Path) -> None:
     with reserve(tmp_path) as reservation:
         write_part(reservation)
+        os.close(reservation.open_companion())
     assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/etc/passwd")])
+def test_a_sweep_neither_waits_for_nor_removes_an_intent_that_is_no_file(tmp_path: Path, make: object) -> None:
+    name = "db-20260101-0000.sql.gz"
+    make(tmp_path / f".{name}.intent")  # type: ignore[operator]
+    (tmp_path / f".{name}.part").write_bytes(b"x")
+    before = names(tmp_path)
+    assert _publish.sweep(str(tmp_path), kind="db_full") == []
+    assert names(tmp_path) == before
 
 
 def test_a_second_artifact_of_the_minute_gets_seconds(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _sequence
 from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import Place
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.programs import Program
 
 B, FULL = "branch-001", "db_full"
 
@@ -70,3 +71,64 @@ def test_numbers_that_were_never_given_do_not_count(tmp_path: Path, place: Place
     found = _catalog.read_catalogue(str(place.directory))
     kept = _sequence.credible(found, last=2, branch=B, kind=FULL)
     assert [entry.manifest.sequence for entry in kept.entries] == [40_000_000, 1, 2, 3]
+
+
+GIVE_SETS = """
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _sequence
+state, place, who = sys.argv[1:]
+say("ready")
+wait()
+catalogue = _catalog.read_catalogue(place)
+for number in range(20):
+    run = f"{who}-{number}"
+    say(_sequence.set_number(catalogue, state, branch="branch-001", run_id=run))
+    _sequence.remember(state, branch="branch-001", kind=who, number=number + 1)
+"""
+
+
+def set_number(state: Path, place: Place, run_id: str, *, branch: str = B) -> int:
+    catalogue = _catalog.read_catalogue(str(place.directory))
+    return _sequence.set_number(catalogue, str(state), branch=branch, run_id=run_id)
+
+
+def test_all_artifacts_of_a_run_bear_one_number_and_the_next_run_the_next(tmp_path: Path, place: Place) -> None:
+    assert [set_number(tmp_path, place, run) for run in ("a", "a", "b", "a", "c", "b")] == [1, 1, 2, 1, 3, 2]
+    assert set_number(tmp_path, place, "x", branch="branch-002") == 1
+
+
+def test_numbers_of_sets_go_on_from_the_place_when_the_state_is_lost(tmp_path: Path, place: Place) -> None:
+    assert set_number(tmp_path / "one", place, "a") == 1
+    place.put("db-20261122-0300.sql.gz", set=41)
+    place.put("config-20261122-0300.tar.zst", set=99, branch="branch-002", signer="branch-002")
+    assert set_number(tmp_path / "other", place, "a") == 42
+    assert set_number(tmp_path / "one", place, "b") == 2, "what was given counts, not what anybody may have put there"
+
+
+def test_runs_at_the_same_time_never_get_the_same_number_and_lose_no_other(tmp_path: Path, place: Place) -> None:
+    arguments = str(tmp_path / "state"), str(place.directory)
+    with Program(GIVE_SETS, *arguments, "one") as one, Program(GIVE_SETS, *arguments, "other") as other:
+        for program in (one, other):
+            assert program.hear() == "ready"
+        one.go_on()
+        other.go_on()
+        given = [int(program.hear()) for program in (one, other) for _number in range(20)]
+        assert (one.end(), other.end()) == (0, 0)
+    assert sorted(given) == list(range(1, 41))
+    for kind in ("one", "other"):
+        assert _sequence.last_given(str(tmp_path / "state"), branch=B, kind=kind) == 20
+
+
+def test_only_the_last_runs_are_kept_in_mind(tmp_path: Path, place: Place) -> None:
+    numbers = [set_number(tmp_path, place, f"run {number}") for number in range(100)]
+    assert numbers == list(range(1, 101))
+    assert set_number(tmp_path, place, "run 99") == 100
+    assert set_number(tmp_path, place, "run 36") == 37
+    assert set_number(tmp_path, place, "run 35") == 101
+
+
+def test_a_damaged_memory_of_sets_is_mended_from_the_place(tmp_path: Path, place: Place) -> None:
+    place.put("db-20261122-0300.sql.gz", set=5)
+    (tmp_path / "sequences").mkdir()
+    for content in (b"", b'{"sets": []}', b'{"sets": 7}', b'{"sets": {"b": "9"}}'):
+        (tmp_path / "sequences" / f"{B}.json").write_bytes(content)
+        assert set_number(tmp_path, place, "a") == 6

@@ -137,6 +137,17 @@ def test_a_number_that_is_there_twice_is_found(place: Place) -> None:
     }
 
 
+def test_adopted_fulls_have_no_number_and_reach_to_their_own_moment(place: Place) -> None:
+    for day in (20, 21):
+        moment = {"moment": f"2026-11-{day}T14:30:00Z", "at": "2026-11-22T12:00:00Z"}
+        place.put(f"db-202611{day}-1530.sql.gz", sequence=0, adopted=moment)
+    outcome = verify(place)
+    assert outcome.failures == []
+    assert outcome.recovery_point == "2026-11-21T14:30:00Z"
+    place.put(FULL, sequence=1)
+    assert verify(place).recovery_point == "2026-11-22T14:32:00Z"
+
+
 def test_an_absurd_number_is_one_gap(place: Place) -> None:
     place.put("db-20261122-1432.sql.gz", sequence=1)
     place.put("db-20261122-1500.sql.gz", sequence=10**15)
