@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -104,6 +105,14 @@ class Branch:
         return self.directory / "table"
 
     @property
+    def uploads(self) -> Path:
+        return self.directory / "app" / "storage" / "app" / "public"
+
+    @property
+    def config(self) -> list[Path]:
+        return [self.directory / "app" / ".env", self.directory / "etc" / "nginx"]
+
+    @property
     def inventory(self) -> Path:
         return self.directory / "hosts.yml"
 
@@ -122,6 +131,8 @@ class Branch:
             "larapee_backup_branch": BRANCH,
             "larapee_backup_db_name": self.database,
             "larapee_backup_db_option_file": str(self.operator_file),
+            "larapee_backup_uploads_path": str(self.uploads),
+            "larapee_backup_config_paths": [str(path) for path in self.config],
             "larapee_backup_age_recipients": list(self.keys.recipients),
             "larapee_backup_signing_key": str(self.keys.signing_key),
             "larapee_backup_allowed_signers": str(self.keys.allowed_signers),
@@ -134,6 +145,21 @@ class Branch:
             **more,
         }
         self.inventory.write_text(yaml.safe_dump({"branches": {"hosts": {BRANCH: host}}}), encoding="utf-8")
+
+    def write_files(self) -> None:
+        """What an application stores beside its database: more than the pipes of an archiver hold, and odd things."""
+        photos = self.uploads / "receipts" / "2026"
+        photos.mkdir(parents=True)
+        for number in range(8):
+            (photos / f"photo {number}.jpg").write_bytes(os.urandom(400_000))
+        (photos / "-newest.jpg").symlink_to("photo 7.jpg")
+        (self.uploads / "naïve \n.txt").write_bytes(b"")
+        (self.uploads / "empty").mkdir(mode=0o750)
+        env, nginx = self.config
+        env.write_text(f"APP_KEY=Key{os.urandom(16).hex()}\n", encoding="ascii")
+        env.chmod(0o600)
+        (nginx / "sites").mkdir(parents=True)
+        (nginx / "sites" / "pos.conf").write_text("server { listen 443 ssl; }\n", encoding="ascii")
 
     def start(self, *argv: str, environ: dict[str, str] | None = None, cwd: Path = ROOT) -> Started:
         log = self.directory / f"output-{next(self._numbers)}.log"

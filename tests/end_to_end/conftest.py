@@ -76,6 +76,7 @@ def make_branch(server: ThrowawayServer, keys: Keys) -> Iterator[Callable[[Path]
         server.write_option_file(branch.operator_file, user=operator, password=passwords["operator"])
         server.write_option_file(branch.restorer_file, user=restorer, password=passwords["restorer"])
         branch.write_inventory()
+        branch.write_files()
         made.append(branch)
         return branch
 

@@ -28,8 +28,9 @@ DUMPING = "dumping"  # half of the dump has passed
 SIGNING = "signing"  # all is dumped, the manifest is at ssh-keygen
 PLACED = "placed"  # artifact and signature are there, the manifest is not
 COMMITTED = "committed"  # the manifest is there, and nothing after it was done
+ARCHIVING = "archiving"  # the database is backed up, half of the uploads have passed
 LOADING = "loading"  # of a restore: half of the dump is in the target
-POINTS = (STARTING, RECORDED, DUMPING, SIGNING, PLACED, COMMITTED)
+POINTS = (STARTING, RECORDED, DUMPING, SIGNING, PLACED, COMMITTED, ARCHIVING)
 
 _HOLD = """\
 #!{python}
@@ -74,6 +75,10 @@ while block := sys.stdin.buffer.read1(1 << 16):
 child.stdin.close()
 sys.exit(child.wait())
 """
+_COMPRESSOR = f"""\
+if "--version" in sys.argv:
+    os.execv(REAL, ["zstd", *sys.argv[1:]])
+{_CLIENT}"""
 _SSH_KEYGEN = """\
 message = sys.stdin.buffer.read()
 if "sign" in sys.argv and message.startswith(b"{"):
@@ -94,6 +99,7 @@ os.link = link
 _PROGRAMS = {
     DUMPING: ("mariadb-dump", _DUMP_CLIENT),
     SIGNING: ("ssh-keygen", _SSH_KEYGEN),
+    ARCHIVING: ("zstd", _COMPRESSOR),
     LOADING: ("mariadb", _CLIENT),
 }
 
@@ -149,4 +155,15 @@ class Hold:
         return path
 
 
-__all__ = ("COMMITTED", "DUMPING", "LOADING", "PLACED", "POINTS", "RECORDED", "SIGNING", "STARTING", "Hold")
+__all__ = (
+    "ARCHIVING",
+    "COMMITTED",
+    "DUMPING",
+    "LOADING",
+    "PLACED",
+    "POINTS",
+    "RECORDED",
+    "SIGNING",
+    "STARTING",
+    "Hold",
+)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.larapee.backup.plugins.module_utils._names import companion_name
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Evidence
 
 from .branch import BRANCH, FULL
-from .holds import COMMITTED, DUMPING, PLACED, POINTS, RECORDED, SIGNING, STARTING, Hold
+from .holds import ARCHIVING, COMMITTED, DUMPING, PLACED, POINTS, RECORDED, SIGNING, STARTING, Hold
 from .processes import below, children_of, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .branch import Branch
 
 SIGTERM, SIGKILL = signal.SIGTERM, signal.SIGKILL
@@ -30,8 +33,8 @@ POINTS_OF = {
     # Before its callback begins it has no witness: such a run shows as a missed one.
     ANSIBLE: POINTS[POINTS.index(RECORDED) :],
     ANSIBLE_BELOW_WRAPPER: (STARTING, DUMPING, PLACED),
-    EVERYTHING: (DUMPING, SIGNING, PLACED, COMMITTED),
-    MODULE: (DUMPING, COMMITTED),
+    EVERYTHING: (DUMPING, SIGNING, PLACED, COMMITTED, ARCHIVING),
+    MODULE: (DUMPING, COMMITTED, ARCHIVING),
 }
 EXIT_CODES = {
     (WRAPPER, SIGTERM): 143,
@@ -72,6 +75,9 @@ def interrupt(branch: Branch, victim: str, number: signal.Signals, point: str) -
         # One of several may have ended by the end of another.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+    if victim == MODULE:
+        # The run goes on without it, by the same programs.
+        hold.release()
     assert started.wait() == EXIT_CODES[victim, number], started.output
     if number is SIGKILL and point in (STARTING, RECORDED) and victim != ANSIBLE_BELOW_WRAPPER:
         # What stands still is no work of a module's, and who could end it is dead: it would have ended by itself.
@@ -99,6 +105,36 @@ def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evide
     return Evidence.OBSERVED, "Ended by signal 15 (SIGTERM) during task "
 
 
+def made(victim: str, point: str) -> set[str]:
+    """What exists afterwards. A run whose module was killed goes on with the parts that are left."""
+    kinds = {"db"} if point in (COMMITTED, ARCHIVING) else set()
+    if victim == MODULE:
+        kinds |= {"config"} if point == ARCHIVING else {"public-uploads", "config"}
+    return kinds
+
+
+def told(victim: str, number: signal.Signals, point: str) -> set[str]:
+    """What the row names: of what was made, that of which a module has told who writes the row."""
+    if victim == MODULE:
+        return (made(victim, point) | {"tip.json"}) - ({"db"} if point == COMMITTED else set())
+    observed = expected_end(victim, number, point)[0] is Evidence.OBSERVED
+    return {"db"} if point == ARCHIVING and observed else set()
+
+
+def kinds_of(names: Iterable[str]) -> set[str]:
+    return {name.partition("-2")[0] for name in names}
+
+
+def files_of(names: Iterable[str]) -> set[str]:
+    """All files of these artifacts."""
+    found = set()
+    for name in names:
+        found |= {name, f"{name}.manifest.json", f"{name}.manifest.json.sig"}
+        if not name.startswith("db-"):
+            found.add(companion_name(name))
+    return found
+
+
 @pytest.mark.parametrize(
     ("victim", "number", "point"),
     [
@@ -109,12 +145,14 @@ def expected_end(victim: str, number: signal.Signals, point: str) -> tuple[Evide
 def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, point: str) -> None:
     interrupt(branch, victim, number, point)
     left = branch.place()
+    there = {name.removesuffix(".manifest.json") for name in left if name.endswith(".manifest.json") and name[0] != "."}
+    assert kinds_of(there) == made(victim, point)
     if number is SIGKILL and victim in (EVERYTHING, MODULE):
         assert any(name.endswith(".intent") for name in left), "nothing was left for the next run to remove"
-    elif point == COMMITTED:
-        assert len(left) == 3
     else:
-        assert left == set(), "the run left its own rubbish"
+        tip = {"tip.json", "tip.json.sig"} if victim == MODULE else set()
+        sums = {"SHA256SUMS"} if victim == MODULE or point == ARCHIVING else set()
+        assert left == files_of(there) | tip | sums, "the run left its own rubbish"
 
     code, reconciled = branch.command("journal", "reconcile")
     assert code == 0, reconciled.output
@@ -125,7 +163,7 @@ def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, p
     early = point in (STARTING, RECORDED)
     assert (row.branch, row.kind) == ((None, None) if early else (BRANCH, "full"))
     assert row.finished_at is not None
-    assert row.artifacts == []
+    assert kinds_of({artifact["name"] for artifact in row.artifacts}) == told(victim, number, point)
     assert branch.journal() == []
 
     code, next_run = (branch.playbook if victim == ANSIBLE else branch.run)(FULL)
@@ -137,7 +175,6 @@ def test_interrupted_full(branch: Branch, victim: str, number: signal.Signals, p
     assert outcome.failures == []
     names = {entry.name for entry in outcome.verified}
     # A manifest that was placed made the artifact exist, whatever became of the run.
-    assert len(names) == (2 if point == COMMITTED else 1)
-    assert branch.place() == {"SHA256SUMS"} | {
-        name + suffix for name in names for suffix in ("", ".manifest.json", ".manifest.json.sig")
-    }
+    assert there < names
+    assert len(names) == len(there) + 3
+    assert branch.place() == {"SHA256SUMS", "tip.json", "tip.json.sig"} | files_of(names)

@@ -21,7 +21,7 @@ from .processes import wait_for
 if TYPE_CHECKING:
     from .branch import Branch
 
-PROGRAMS = ("mariadb-dump", "mariadb", "age", "ssh-keygen", "igzip")
+PROGRAMS = ("mariadb-dump", "mariadb", "age", "ssh-keygen", "igzip", "zstd")
 
 
 def key_line(path: Path) -> str:
@@ -35,8 +35,14 @@ def search(branch: Branch) -> Search:
         "the restorer's password": branch.passwords["restorer"],
         "the restorer's identity": key_line(branch.keys.identity),
         "the signing key": branch.keys.signing_key.read_text(encoding="ascii").splitlines()[2],
+        "the application's key": branch.config[0].read_text(encoding="ascii").strip().partition("=")[2],
     }
-    return Search(secrets, homes=[branch.operator_file, branch.restorer_file])
+    application = [branch.config[0], restored_config(branch) / str(branch.config[0]).lstrip("/")]
+    return Search(secrets, homes=[branch.operator_file, branch.restorer_file, *application])
+
+
+def restored_config(branch: Branch) -> Path:
+    return branch.directory / "restored-config"
 
 
 def short_lived(branch: Branch) -> tuple[Path, ...]:
@@ -46,17 +52,22 @@ def short_lived(branch: Branch) -> tuple[Path, ...]:
 def test_secrets_stay_where_they_are(branch: Branch, search: Search) -> None:
     log = branch.directory / "programs"
     show_programs(PROGRAMS, directory=branch.directory / "bin", log=log)
-    branch.write_inventory(larapee_backup_verify_age_identity=str(branch.keys.identity))
+    branch.write_inventory(
+        larapee_backup_verify_age_identity=str(branch.keys.identity),
+        larapee_backup_restore_uploads_path=str(branch.directory / "restored-uploads"),
+        larapee_backup_restore_config_path=str(restored_config(branch)),
+    )
+    again = ("-e", f"larapee_backup_restore_confirm={BRANCH}", "-e", "larapee_backup_restore_parts=database,uploads")
     with Watch(search, *short_lived(branch)) as watch:
         for playbook in (FULL, VERIFY, RESTORE):
             code, started = branch.run(playbook, "-vvvv")
             assert code == 0, started.output
             assert "TASK" in started.output, "the output that was asked for is not there"
-        code, started = branch.playbook(RESTORE, "-vvvvv", "-e", f"larapee_backup_restore_confirm={BRANCH}")
+        code, started = branch.playbook(RESTORE, "-vvvvv", *again)
         assert code == 0, started.output
     rows = branch.rows()
     verification = rows[2]
-    assert verification.details["levels"]["opened"]["OK"] == 1
+    assert verification.details["levels"]["opened"]["OK"] == 3
     assert watch.rounds > 50
     assert watch.found == {}
     shown = log.read_bytes()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Evidence
 
 from .branch import BRANCH, FULL, RESTORE
-from .holds import DUMPING, Hold
+from .holds import ARCHIVING, DUMPING, Hold
+from .processes import wait_for
 
 if TYPE_CHECKING:
     from .branch import Branch
@@ -38,7 +39,7 @@ def test_second_full_says_who_holds_the_lock(branch: Branch) -> None:
     assert next(row for row in branch.rows() if row.run_id == first_id).status == "success"
     outcome = branch.verify()
     assert outcome.failures == []
-    assert len(outcome.verified) == 1
+    assert len(outcome.verified) == 3
     # What was refused is no lasting refusal.
     hold.remove()
     code, third = branch.run(FULL)
@@ -59,3 +60,27 @@ def test_restore_and_full_of_one_branch_exclude_each_other(branch: Branch) -> No
         assert cursor.execute("SHOW DATABASES LIKE %s", [branch.restored]) == 0
     hold.release()
     assert first.wait() == 0, first.output
+
+
+def test_log_beside_a_full_waits_for_the_uploads_and_then_refuses(branch: Branch) -> None:
+    code, started = branch.run(FULL)
+    assert code == 0, started.output
+    (branch.uploads / "new").write_bytes(b"new")
+    hold = Hold(branch, ARCHIVING)
+    first = branch.start_run(FULL)
+    hold.wait(first)
+    log = ("-e", "larapee_backup_kind=log", "-e", "_archive_files_pause=1")
+    code, second = branch.run(FULL, *log, "-e", "_archive_files_tries=2")
+    assert code == 3, second.output
+    row = branch.rows()[0]
+    assert (row.status, row.kind, row.details["reason"]) == ("failed", "log", "lock_held")
+    assert str(row.error).startswith(f"Failed to take the lock files-{BRANCH}-uploads: process ")
+
+    # Patient enough for a busy machine, and heard as soon as it says something.
+    waiting = branch.start_playbook(FULL, *log, "-e", "_archive_files_tries=60", environ={"PYTHONUNBUFFERED": "1"})
+    wait_for(lambda: "FAILED - RETRYING" in waiting.output, what="its second try")
+    hold.release()
+    assert first.wait() == 0, first.output
+    assert waiting.wait() == 0, waiting.output
+    assert sorted(row.status for row in branch.rows()) == ["failed", "success", "success", "success"]
+    assert branch.verify().failures == []

@@ -235,6 +235,9 @@ def member(name: str, content: bytes | None = None, **attributes: Any) -> tuple[
     names = attributes.pop("names", None)
     if names is not None:
         info.pax_headers["GNU.dumpdir"] = "".join(f"{each}\0" for each in names) + "\0"
+    for key, value in attributes.pop("xattrs", {}).items():
+        # tarfile writes the bytes of lone surrogates as they are
+        info.pax_headers[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
     for key, value in attributes.items():
         setattr(info, key, value)
     return info, content or b""

@@ -250,6 +250,19 @@ def test_config_is_archived_by_its_paths_and_only_when_it_changed(shop: ShopFile
     assert shop.verify().failures == []
 
 
+def test_a_config_path_below_one_that_is_a_link_comes_with_what_the_link_leads_to(
+    shop: ShopFiles, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    write(host, b"opt/nginx/nginx.conf", b"http {}\n")
+    (host / "etc").mkdir()
+    (host / "etc/nginx").symlink_to("../opt/nginx")
+    manifest = made(shop.config(host / "etc/nginx", host / "etc/nginx/nginx.conf"))
+    top = os.fsencode(host).lstrip(b"/") + b"/"
+    expected = [b"etc/nginx", b"opt/nginx", b"opt/nginx/nginx.conf"]
+    assert shop.paths(manifest.artifact) == [top + each for each in expected]
+
+
 def test_all_artifacts_of_one_run_bear_one_set_number(shop: ShopFiles, tmp_path: Path) -> None:
     environment = tmp_path / ".env"
     environment.write_text("x")

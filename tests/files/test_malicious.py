@@ -153,6 +153,11 @@ def test_what_is_neither_file_directory_nor_link(restoring: Restoring, kind: byt
     assert words in refused(restoring, "the member 'odd'")
 
 
+def test_a_member_whose_directory_is_not_there(restoring: Restoring) -> None:
+    restoring.full(tar(TOP, member("a/x", b"1")))
+    refused(restoring, "'a/x': it lies below what is not a directory")
+
+
 def test_a_name_twice_in_a_full(restoring: Restoring) -> None:
     restoring.full(tar(TOP, member("a", b"1"), member("b", b"2"), member("a", b"3")))
     refused(restoring, "'a': it is there twice")

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import struct
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
@@ -174,7 +176,12 @@ def test_a_point_in_between(restoring: Restoring) -> None:
 def test_a_tree_deeper_than_the_limit_of_open_files(restoring: Restoring) -> None:
     names = ["d/" * depth for depth in range(1, 1501)]
     restoring.full(tar(member("./"), *(member(name, mtime=number) for number, name in enumerate(names))))
-    restoring.restore()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        restoring.restore()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
     found = subprocess.run(
         ["find", str(restoring.target), "-mindepth", "1", "-printf", "%d %Ts\n"],
         check=True,
@@ -183,3 +190,49 @@ def test_a_tree_deeper_than_the_limit_of_open_files(restoring: Restoring) -> Non
     ).stdout
     assert found.splitlines() == [f"{number + 1} {number}" for number in range(1500)]
     subprocess.run(["rm", "-r", str(restoring.target)], check=True)
+
+
+def acl(user: int) -> bytes:
+    """An access list in the kernel's form: a named *user* may read and search."""
+    everybody = 2**32 - 1
+    rows = ((1, 7, everybody), (2, 5, user), (4, 5, everybody), (16, 5, everybody), (32, 0, everybody))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *row) for row in rows)
+
+
+def test_access_lists_come_back_and_are_not_handed_down(restoring: Restoring) -> None:
+    """What an increment puts into a directory with a default list has only what its own member says."""
+    shop = restoring.root / "shop"
+    shop.mkdir()
+    (shop / "shared").mkdir()
+    (shop / "shared" / "old").write_bytes(b"old")
+    for name in ("system.posix_acl_access", "system.posix_acl_default"):
+        os.setxattr(shop / "shared", name, acl(1234))
+    os.setxattr(shop / "shared" / "old", "system.posix_acl_access", acl(77))
+    archive = tar(
+        member("./"),
+        member("shared/", xattrs={f"system.posix_acl_{kind}": acl(1234) for kind in ("access", "default")}),
+        member("shared/old", b"old", xattrs={"system.posix_acl_access": acl(77)}),
+    )
+    restoring.full(archive)
+    restoring.increment(
+        tar(member("shared/new", b"new", mode=0o600), member("shared/sub/", mode=0o700)),
+        tree={"entries": 5, "bytes": 6},
+    )
+    restoring.restore()
+    found = restoring.target / "shared"
+    for path in (".", "old"):
+        assert attributes(found / path) == attributes(shop / "shared" / path)
+    assert attributes(found / "new") == attributes(found / "sub") == {}
+    assert (found / "new").stat().st_mode & 0o7777 == 0o600
+
+
+def attributes(path: Path) -> dict[str, bytes]:
+    return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+
+
+def test_labels_and_capabilities_do_not_come_out_of_an_archive(restoring: Restoring) -> None:
+    capability = struct.pack("<IIIII", 0x02000001, 2**21, 0, 0, 0)
+    odd = {"security.capability": capability, "trusted.larapee": b"1", "user.larapee": b"2"}
+    restoring.full(tar(member("./"), member("file", b"1", mode=0o755, xattrs=odd)))
+    restoring.restore()
+    assert attributes(restoring.target / "file") == {"user.larapee": b"2"}

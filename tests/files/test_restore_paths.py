@@ -104,6 +104,12 @@ def test_into_a_target_that_does_not_exist(shop: Restoring) -> None:
     assert tree(shop.target) == {"a/first": "2"}
 
 
+def test_what_a_hard_link_needed_does_not_come_along(shop: Restoring) -> None:
+    shop.restore(paths=("b/also",))
+    assert tree(shop.target) == {"b/also": "linked"}
+    assert not (shop.target / "a").exists()
+
+
 def test_what_is_there_is_not_written_over(shop: Restoring, live: Path) -> None:
     (live / "c").write_bytes(b"mine")
     refused(shop, "there already is c", f"confirm to {BRANCH}", reason="not_empty", paths=("c", "a/first"))

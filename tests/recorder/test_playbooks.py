@@ -94,6 +94,18 @@ def test_failure_in_rescue(stage: Stage) -> None:
     assert "task 'Break again'" in str(stage.row().error)
 
 
+def test_failure_in_always_does_not_hide_the_first(stage: Stage) -> None:
+    """A play that goes on to save what it can failed for what came first."""
+    again = FAIL.replace("Break", "Break again")
+    tasks = "\n- name: Try\n  block:" + _indent(FAIL) + "\n  always:" + _indent(DUMP) + _indent(again)
+    code, _output = stage.play(stage.playbook(GUARD + tasks + CLOSE))
+    assert code == 2
+    row = stage.row()
+    assert "task 'Break'" in str(row.error)
+    assert [failure["task"] for failure in row.details["failures"]] == ["Break", "Break again"]
+    assert [artifact["name"] for artifact in row.artifacts] == ["db-20261122-0300.sql.gz.age"]
+
+
 def test_undefined_variable(stage: Stage) -> None:
     undefined = "\n- name: Show\n  ansible.builtin.debug:\n    msg: '{{ nobody_set_this }}'\n"
     code, _output = stage.play(stage.playbook(GUARD + undefined + CLOSE))

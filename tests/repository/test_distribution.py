@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAYBOOKS = ("branch_backup", "restore", "verify")
+PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "verify")
+MODULES = ("adopt", "db_dump", "db_restore", "file_archive", "file_restore", "prune", "tip", "verify")
 
 
 def _run(argv: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
@@ -51,7 +52,7 @@ def test_the_collection_works_when_installed_alone(
         argv = ["ansible-playbook", "-i", "branch-001,", f"larapee.backup.{name}", "--syntax-check"]
         assert str(root / f"playbooks/{name}.yml") in _run(argv, cwd=elsewhere, environment=alone)
     modules = json.loads(_run(["ansible-doc", "--json", "--list", "larapee.backup"], cwd=elsewhere, environment=alone))
-    assert sorted(modules) == ["larapee.backup.db_dump", "larapee.backup.db_restore", "larapee.backup.verify"]
+    assert sorted(modules) == [f"larapee.backup.{name}" for name in MODULES]
 
 
 def test_the_entry_points_of_the_checkout_parse(top: Path, environment: dict[str, str]) -> None:

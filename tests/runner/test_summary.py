@@ -41,6 +41,31 @@ def test_a_run_does_not_repeat_its_plan_but_tells_its_warnings(capsys: pytest.Ca
     assert "warning: branch-001: Newer fulls were passed over." in shown
 
 
+def test_plans_and_warnings_of_the_files_are_told_beside_those_of_the_database(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uploads = {"plan": {"target": "/var/www/uploads", "paths": []}, "warnings": ["Two photos changed."]}
+    details = {"plan": PLAN, "uploads": uploads, "config": "nonsense"}
+    show_summary(report(check_mode=True, details=details), quiet=False, verbose=False)
+    shown = capsys.readouterr().out
+    assert "  replaces: nothing" in shown
+    assert "  uploads target: /var/www/uploads" in shown
+    assert "warning: branch-001 uploads: Two photos changed." in shown
+
+
+def test_a_retention_names_what_goes_what_replaces_it_and_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = {"set": 3, "time": "2026-11-01T23:15:00Z", "bytes": 1024, "artifacts": ["db-1", "config-1"]}
+    gone |= {"replaced_by": 9, "replaced_by_time": "2026-11-20T23:15:00Z"}
+    kept = {"set": 4, "time": "2026-11-02T23:15:00Z", "code": "pinned", "why": "it is pinned"}
+    details = {"deleted": [gone], "kept_over_age": [kept, "nonsense"], "freed": 1024}
+    for check_mode, word in ((True, "would go"), (False, "went")):
+        show_summary(report(check_mode=check_mode, details=details), quiet=False, verbose=False)
+        shown = capsys.readouterr().out
+        assert f"set 3 (2026-11-01T23:15:00Z) {word}, 1.0 KiB, replaced by set 9 (2026-11-20T23:15:00Z)" in shown
+        assert "db-1, config-1" in shown
+        assert "set 4 (2026-11-02T23:15:00Z) stays: it is pinned" in shown
+
+
 def test_quiet_says_nothing_of_a_success(capsys: pytest.CaptureFixture[str]) -> None:
     show_summary(report(check_mode=True, details={"plan": PLAN}), quiet=True, verbose=False)
     assert capsys.readouterr().out == ""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .outcome import ExitCode, explain
 from .render import Table, clean, show, size, span, status_cell, write_line
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TAIL_SHOWN = 12
 COMPARED = 200
+# Beside the database's, whose details are the run's own.
+PARTS = ("uploads", "config")
 
 
 def show_summary(report: Report, *, quiet: bool, verbose: bool) -> None:
@@ -49,14 +51,38 @@ def _show_rows(report: Report) -> None:
 
 def _show_details(row: RunRecord) -> None:
     """What a preview would do, and what a run warned of: a person must not have to ask for either."""
-    plan = row.details.get("plan")
-    if row.check_mode and isinstance(plan, dict):
-        for name, value in plan.items():
-            shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-            write_line(clean(f"  {str(name).replace('_', ' ')}: {'nothing' if shown is None else shown}"))
-    warnings = row.details.get("warnings")
-    for warning in warnings if isinstance(warnings, list) else []:
-        write_line(clean(f"warning: {row.branch or 'run'}: {warning}"))
+    parts = {"": row.details, **{name: row.details[name] for name in PARTS if isinstance(row.details.get(name), dict)}}
+    for part, details in parts.items():
+        plan = details.get("plan")
+        if row.check_mode and isinstance(plan, dict):
+            for name, value in plan.items():
+                shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+                words = f"{part} {name}".strip().replace("_", " ")
+                write_line(clean(f"  {words}: {'nothing' if shown is None else shown}"))
+    _show_retention(row)
+    for part, details in parts.items():
+        warnings = details.get("warnings")
+        for warning in warnings if isinstance(warnings, list) else []:
+            write_line(clean(f"warning: {' '.join(filter(None, (row.branch or 'run', part)))}: {warning}"))
+
+
+def _show_retention(row: RunRecord) -> None:
+    """What went, or would go, and what replaces it; what stays though it is over age."""
+    goes = "would go" if row.check_mode else "went"
+    for gone in _listed(row.details.get("deleted")):
+        replacement = f"set {gone.get('replaced_by')} ({gone.get('replaced_by_time')})"
+        line = (
+            f"set {gone.get('set')} ({gone.get('time')}) {goes}, {size(gone.get('bytes'))}, replaced by {replacement}"
+        )
+        write_line(clean(f"  {line}: {', '.join(map(str, gone.get('artifacts') or []))}"))
+    for kept in _listed(row.details.get("kept_over_age")):
+        write_line(clean(f"  set {kept.get('set')} ({kept.get('time')}) stays: {kept.get('why')}"))
+    if row.kind == "retention" and row.details.get("deleted") == [] == row.details.get("kept_over_age"):
+        write_line("  no set is over age")
+
+
+def _listed(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _tell_failure(report: Report, *, with_tail: bool) -> None:

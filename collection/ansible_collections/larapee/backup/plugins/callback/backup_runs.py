@@ -102,7 +102,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if self._run is not None:
             failed = {host for counts in (stats.failures, stats.dark) for host, count in counts.items() if count}
-            self._run.finish(processed=stats.processed, failed=failed)
+            rescued = {host for host, count in stats.rescued.items() if count}
+            self._run.finish(processed=stats.processed, failed=failed, rescued=rescued)
 
     def _note(self, result: Any, message: str, *, unreachable: bool = False) -> None:
         if self._run is None:

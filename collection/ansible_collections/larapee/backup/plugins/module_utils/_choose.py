@@ -86,6 +86,8 @@ def _at(fulls: t.Sequence[Entry], to: str) -> Entry:
 def _points(entry: Entry) -> list[str]:
     position = entry.manifest.position
     points = [_manifest.format_time(entry.manifest.recovery_point)]
+    if entry.manifest.set_number:
+        points.append(f"set:{entry.manifest.set_number}")
     if position.get("gtid"):
         points.append(f"gtid:{position['gtid']}")
     if position.get("file"):

@@ -4,7 +4,8 @@
 
 """Compressors and decompressors: which command, with which arguments.
 
-gzip format is made by igzip where it is installed: a tenth of gzip's CPU time for about a tenth more bytes.
+gzip format is made by igzip where it is installed: a tenth of gzip's CPU time for about a tenth more bytes (its level 3
+takes half as much time again for 2 % fewer bytes: docs/benchmark.md).
 
 Private to larapee.backup: may change without notice.
 """
@@ -18,7 +19,7 @@ from ._pipeline import Command
 
 FORMATS: t.Final = ("gzip", "zstd")
 
-_GZIP_MAKERS: t.Final = (("igzip", ("-3", "-c")), ("pigz", ("-6", "-c")), ("gzip", ("-6", "-c")))
+_GZIP_MAKERS: t.Final = (("igzip", ("-2", "-c")), ("pigz", ("-6", "-c")), ("gzip", ("-6", "-c")))
 
 
 def compressor(compression: str) -> Command:

@@ -15,11 +15,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 import typing as t
 
 from . import _names
 from ._catalog import Entry
 from ._errors import BackupError
+
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.05
 
 
 @contextlib.contextmanager
@@ -27,13 +31,24 @@ def hold(entries: t.Iterable[Entry]) -> t.Iterator[None]:
     """Keep *entries* from being removed; raise BackupError (``artifact_gone``) when one is gone or on its way."""
     with contextlib.ExitStack() as stack:
         for entry in entries:
-            if not stack.enter_context(_locked(entry, fcntl.LOCK_SH)):
+            if not _held(stack, entry):
                 raise BackupError(
                     f"Failed to hold {entry.name}: retention has removed it meanwhile, or is removing it. Run again: "
                     "a newer set has replaced it.",
                     reason="artifact_gone",
                 )
         yield
+
+
+def _held(stack: contextlib.ExitStack, entry: Entry) -> bool:
+    for _attempt in range(_ATTEMPTS):
+        if stack.enter_context(_locked(entry, fcntl.LOCK_SH)):
+            return True
+        if not os.path.lexists(entry.path + _names.MANIFEST_SUFFIX):
+            return False
+        # Retention only looks whether anybody reads it.
+        time.sleep(_PAUSE_SECONDS)
+    return False
 
 
 @contextlib.contextmanager

@@ -20,7 +20,18 @@ from ._quota import Allowance
 _GROWTH = 1.3
 
 
-class Making(t.Protocol):
+class Signing(t.Protocol):
+    """What signing in a branch's name takes."""
+
+    @property
+    def branch(self) -> str: ...
+    @property
+    def signing_key(self) -> str: ...
+    @property
+    def allowed_signers(self) -> str | None: ...
+
+
+class Making(Signing, t.Protocol):
     """What every request for an artifact says. Paths are on this host; sizes are bytes.
 
     ``recipients`` is empty only when ``encrypt`` is false. ``allowed_signers``: where given, an artifact whose
@@ -28,15 +39,11 @@ class Making(t.Protocol):
     """
 
     @property
-    def branch(self) -> str: ...
-    @property
     def local_path(self) -> str: ...
     @property
     def state_path(self) -> str: ...
     @property
     def run_id(self) -> str: ...
-    @property
-    def signing_key(self) -> str: ...
     @property
     def compression(self) -> str: ...
     @property
@@ -47,8 +54,6 @@ class Making(t.Protocol):
     def reserve_bytes(self) -> int: ...
     @property
     def quota_bytes(self) -> int: ...
-    @property
-    def allowed_signers(self) -> str | None: ...
 
 
 class Surroundings:
@@ -92,19 +97,24 @@ class Surroundings:
 
 def check_request(making: Making) -> None:
     """Raise BackupError when an artifact asked for like this could not be made, or would be accepted by nobody."""
+    check_signing(making)
+    if making.encrypt:
+        _encrypt.encryptor(making.recipients)
+    _compress.compressor(making.compression)
+
+
+def check_signing(making: Signing) -> None:
+    """Raise BackupError when nobody would accept what is signed now in the name of this branch."""
     if not _names.is_branch_code(making.branch):
         raise BackupError(
             f"Failed to use the branch {making.branch!r}: a branch's code has letters, digits, dots, dashes and "
             "underscores only. Set larapee_backup_branch.",
             reason="bad_branch",
         )
-    if making.encrypt:
-        _encrypt.encryptor(making.recipients)
-    _compress.compressor(making.compression)
     sign(making, b"", at=_clock.now())
 
 
-def sign(making: Making, message: bytes, *, at: dt.datetime) -> bytes:
+def sign(making: Signing, message: bytes, *, at: dt.datetime) -> bytes:
     """Sign *message*; raise BackupError when those who verify would not accept that *at* that time."""
     signature = _signature.sign(message, key=making.signing_key)
     if making.allowed_signers is not None:
@@ -178,10 +188,12 @@ def after_publishing(making: Making, manifest: _manifest.Manifest) -> list[str]:
 
 __all__ = (
     "Making",
+    "Signing",
     "Surroundings",
     "after_publishing",
     "allowance",
     "check_request",
+    "check_signing",
     "common_fields",
     "expected_size",
     "sign",

@@ -22,8 +22,10 @@ class MemberError(BackupError):
     """An archive holds what must not be extracted; the message names the member."""
 
     def __init__(self, message: str) -> None:
-        advice = "Nothing was changed on the target. Use another set, and keep this archive: find out who made it."
-        super().__init__(f"{message} {advice}", reason="bad_member")
+        super().__init__(
+            f"{message} Nothing was changed on the target. Use another set, and keep this archive: find out who made it.",
+            reason="bad_member",
+        )
         self.cause = message
 
 

@@ -9,13 +9,12 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import os
 import typing as t
 
-from . import _catalog, _clock, _io, _lease, _making, _manifest, _names, _retention, _sequence
+from . import _catalog, _clock, _io, _lease, _making, _manifest, _names, _quota, _retention, _sequence
 from ._catalog import Catalogue, Entry
 from ._ledger import Ledger
 from ._prune_request import PruneRequest
@@ -103,17 +102,7 @@ def _excess(request: PruneRequest, entries: t.Mapping[str, Entry]) -> int:
         return 0
     newest = {entry.manifest.kind: entry for entry in sorted(entries.values(), key=lambda each: each.manifest.order)}
     expected = sum(_making.expected_size(newest.get(kind)) for kind in ("db_full", "files_full", "config"))
-    return _used_bytes(request.directory) + expected - request.quota_bytes
-
-
-def _used_bytes(directory: str) -> int:
-    """What every file of *directory* takes, ours or not, as the quota counts it."""
-    used = 0
-    with os.scandir(directory) as found:
-        for each in found:
-            with contextlib.suppress(FileNotFoundError):
-                used += each.stat(follow_symlinks=False).st_size
-    return used
+    return _quota.used_bytes(request.directory) + expected - request.quota_bytes
 
 
 __all__ = ("credible_catalogue", "gather", "is_leased")

@@ -32,7 +32,7 @@ class Allowance:
 
     def require(self, expected: int, *, what: str) -> None:
         """Raise BackupError unless *expected* more bytes are allowed; *what* follows "Failed to"."""
-        used, free = self._used(), self._free()
+        used, free = used_bytes(self.directory), self._free()
         if self._quota and used + expected > self._quota:
             raise BackupError(
                 f"Failed to {what}: {self.directory} holds {used} bytes, about {expected} are to come, and its quota "
@@ -52,14 +52,6 @@ class Allowance:
             self._since_check = 0
             self.require(0, what="go on writing")
 
-    def _used(self) -> int:
-        used = 0
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.directory) as entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    used += entry.stat(follow_symlinks=False).st_size
-        return used
-
     def _free(self) -> int:
         directory = self.directory
         while not os.path.isdir(directory):
@@ -67,4 +59,14 @@ class Allowance:
         return _io.free_bytes(directory)
 
 
-__all__ = ("Allowance",)
+def used_bytes(directory: str) -> int:
+    """What all files of *directory* take, ours or not; 0 when there is none."""
+    used = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                used += entry.stat(follow_symlinks=False).st_size
+    return used
+
+
+__all__ = ("Allowance", "used_bytes")

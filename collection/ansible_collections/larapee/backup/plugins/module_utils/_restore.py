@@ -119,8 +119,9 @@ def _plan(request: RestoreRequest, target: Target, entry: Entry) -> dict[str, t.
     manifest = entry.manifest
     return {
         "artifact": entry.name,
+        "set": manifest.set_number,
         "branch": manifest.branch,
-        "recovery_point": _manifest.format_time(manifest.created_at),
+        "recovery_point": _manifest.format_time(manifest.recovery_point),
         "position": manifest.position,
         "plain_size": manifest.plain_size,
         "server": target.where,
@@ -128,7 +129,7 @@ def _plan(request: RestoreRequest, target: Target, entry: Entry) -> dict[str, t.
         "version": target.server.version,
         "database": request.database,
         "replaces": None if target.empty or target.schema is None else target.schema.objects,
-        "lost": f"Everything after {_manifest.format_time(manifest.created_at)} (UTC) is not in this full.",
+        "lost": f"Everything after {_manifest.format_time(manifest.recovery_point)} (UTC) is not in this full.",
     }
 
 
@@ -141,12 +142,18 @@ def _warn(choice: _choose.Choice, catalogue: _catalog.Catalogue, request: Restor
     highest = catalogue.last_sequence("db_full", branch=request.branch)
     if given > highest:
         newer.append(f"this host made a full number {given}, the highest here is {highest}")
-    if request.to != _choose.LATEST or not newer:
-        return []
-    return [
-        f"The chosen full may not be the newest ({'; '.join(newer)}). Everything after "
-        f"{_manifest.format_time(chosen.created_at)} (UTC) is not in it; look for a newer one at another place."
-    ]
+    warnings = []
+    if chosen.adopted_moment is not None:
+        warnings.append(
+            f"{choice.entry.name} was adopted from an older cron line: nobody has proven it, and routines and events "
+            "are not in it when the old command left them out."
+        )
+    if request.to == _choose.LATEST and newer:
+        warnings.append(
+            f"The chosen full may not be the newest ({'; '.join(newer)}). Everything after "
+            f"{_manifest.format_time(chosen.recovery_point)} (UTC) is not in it; look for a newer one at another place."
+        )
+    return warnings
 
 
 __all__ = ("RestoreOutcome", "RestoreRequest", "restore_database")

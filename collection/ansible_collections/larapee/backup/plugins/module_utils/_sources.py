@@ -55,7 +55,7 @@ _ADVICE: t.Final = {
 
 def _uploads_root(path: str) -> Root:
     if not stat.S_ISDIR(_status(UPLOADS, path, follow=True).st_mode):
-        raise _unusable(UPLOADS, path, "it is not a directory")
+        raise _unusable(UPLOADS, path, "it is not a directory", reason="source_missing")
     return Root(name=b".", directory=os.fsencode(path), leaf=b".")
 
 
@@ -68,16 +68,16 @@ def _status(content: str, path: str, *, follow: bool = False) -> os.stat_result:
     try:
         return os.stat(path, follow_symlinks=follow)
     except OSError as exc:
-        raise _unusable(content, path, exc.strerror or str(exc)) from exc
+        raise _unusable(content, path, exc.strerror or str(exc), reason="source_missing") from exc
 
 
-def _unusable(content: str, path: str, why: str, *, reason: str = "source_missing") -> BackupError:
+def _unusable(content: str, path: str, why: str, *, reason: str) -> BackupError:
     return BackupError(f"Failed to archive {path}: {why}. {_ADVICE[content]}", reason=reason)
 
 
 def _holds(directory: str, path: str) -> bool:
-    """Whether *path* is archived with *directory* anyway."""
-    return path.startswith(directory.rstrip("/") + "/") and not os.path.islink(directory) and os.path.isdir(directory)
+    """Whether *path* is archived with *directory* anyway; where that is a link, with what it leads to."""
+    return path.startswith(directory.rstrip("/") + "/") and os.path.isdir(directory)
 
 
 def _refuse_inside(source: str, outside: t.Sequence[str]) -> None:

@@ -41,7 +41,7 @@ options:
     required: true
     version_added: 0.1.0
   to:
-    description: V(latest), or a time (UTC), C(gtid:...) or C(file:position) at which a full stands.
+    description: V(latest), or a time (UTC), C(set:number), C(gtid:...) or C(file:position) at which a full stands.
     type: str
     default: latest
     version_added: 0.1.0
@@ -76,8 +76,8 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - What was, or would be, restored - artifact, recovery_point (UTC), position, server, database, what it replaces,
-      what is lost.
+    - What was, or would be, restored - artifact, set (its number), recovery_point (UTC), position, server, database,
+      what it replaces, what is lost.
   type: dict
   returned: success
 seconds:

@@ -114,6 +114,9 @@ def _arguments(options: t.Mapping[str, str]) -> dict[str, t.Any]:
         arguments["port"] = int(options.get("port", "3306"))
     if wants_tls(options):
         arguments["ssl"] = tls_context(options)
+    elif _by_socket(options):
+        # Else newer PyMySQL prepares TLS just in case, and loads all of the system's certificates each time.
+        arguments["ssl_disabled"] = True
     return arguments
 
 

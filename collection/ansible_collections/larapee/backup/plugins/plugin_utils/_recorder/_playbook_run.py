@@ -21,7 +21,7 @@ from ._recorder import Recorder, RecordOutcome
 from ._regular_file import read_regular_file
 from ._settings import load_settings
 from ._signals import SignalWatch, end_with_parent
-from ._verdict import BranchReport, Ending, Failure, judge
+from ._verdict import BranchReport, Ending, Failure, causes, judge
 
 STATS_KEY = "larapee_backup"
 # The guard reads these where the run id would stand.
@@ -47,7 +47,7 @@ class PlaybookRun:
         self._recorder: Recorder | None = None
         self._lock: OwnerLock | None = None
         self._reports: dict[str, BranchReport] = {}
-        self._failures: dict[str, Failure] = {}
+        self._failures: dict[str, list[Failure]] = {}
         self._task = ""
         self._changed = False
         self._table_answers = False
@@ -107,10 +107,11 @@ class PlaybookRun:
                 self._changed = True
 
     def on_failure(self, failure: Failure) -> None:
-        self._failures[failure.host] = failure
+        self._failures.setdefault(failure.host, []).append(failure)
 
-    def finish(self, *, processed: Iterable[str], failed: Iterable[str]) -> None:
-        self._end(Ending(processed=frozenset(processed), failed=frozenset(failed)))
+    def finish(self, *, processed: Iterable[str], failed: Iterable[str], rescued: Iterable[str] = ()) -> None:
+        ending = Ending(processed=frozenset(processed), failed=frozenset(failed), rescued=frozenset(rescued))
+        self._end(ending)
 
     def _own_id(self, given: str | None) -> RunRecord:
         """Take the launcher's id, unless a run of that id lives or has ended: its row must not swallow this run."""
@@ -202,7 +203,7 @@ class PlaybookRun:
         rows = judge(
             self._pending,
             self._reports,
-            failures=self._failures,
+            failures=causes(self._failures, rescued=ending.rescued),
             ending=ending,
         )
         with self._signals.deferred():

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,8 @@ class Failure:
     # As the host's variables say it: all that is known of a host that failed before the guard spoke for it.
     branch: str | None = None
     kind: str | None = None
+    # What failed on the same host after it, while the play saved what it could.
+    later: tuple[Failure, ...] = ()
 
     def line(self) -> str:
         if self.unreachable:
@@ -82,7 +84,19 @@ class Ending:
 
     processed: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    rescued: frozenset[str] = frozenset()
     stopped: str | None = None
+
+
+def causes(failures: Mapping[str, Sequence[Failure]], *, rescued: Container[str]) -> dict[str, Failure]:
+    """Of each host the failure that ended its success: the first one, since a play may go on to save what it can.
+
+    Which failures were rescued is not told, only on which hosts; there the last one is the one that was not.
+    """
+    return {
+        host: found[-1] if host in rescued else dataclasses.replace(found[0], later=tuple(found[1:]))
+        for host, found in failures.items()
+    }
 
 
 def judge(
@@ -194,7 +208,8 @@ def _failure_of(host: str, failures: Mapping[str, Failure]) -> Failure:
 
 def _failure_details(failures: Iterable[Failure]) -> dict[str, Any]:
     kept = list(failures)[:_FAILURES_KEPT]
-    details: dict[str, Any] = {"failures": [failure.to_json() for failure in kept]} if kept else {}
+    told = [each for failure in kept for each in (failure, *failure.later)][:_FAILURES_KEPT]
+    details: dict[str, Any] = {"failures": [failure.to_json() for failure in told]} if told else {}
     for failure in kept:
         if failure.reason is not None:
             details["reason"] = failure.reason
@@ -207,4 +222,4 @@ def _items(value: Any) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-__all__ = ("BranchReport", "Ending", "Failure", "judge")
+__all__ = ("BranchReport", "Ending", "Failure", "causes", "judge")

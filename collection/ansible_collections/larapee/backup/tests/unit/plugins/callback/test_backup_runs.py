@@ -31,8 +31,8 @@ class FakeRun:
     def on_failure(self, failure: Failure) -> None:
         self.told.append(failure)
 
-    def finish(self, *, processed: Any, failed: Any) -> None:
-        self.told.append(("finish", sorted(processed), sorted(failed)))
+    def finish(self, *, processed: Any, failed: Any, rescued: Any) -> None:
+        self.told.append(("finish", sorted(processed), sorted(failed), sorted(rescued)))
 
 
 @pytest.fixture
@@ -152,5 +152,8 @@ def test_branch_of_the_inventory(callback: Any, value: Any, branch: str | None) 
 
 
 def test_end(callback: Any) -> None:
-    callback.v2_playbook_on_stats(SimpleNamespace(processed={"a": 1, "b": 1}, failures={"a": 1}, dark={"b": 0, "c": 1}))
-    assert told(callback)[-1] == ("finish", ["a", "b"], ["a", "c"])
+    stats = SimpleNamespace(
+        processed={"a": 1, "b": 1}, failures={"a": 1}, dark={"b": 0, "c": 1}, rescued={"b": 1, "a": 0}
+    )
+    callback.v2_playbook_on_stats(stats)
+    assert told(callback)[-1] == ("finish", ["a", "b"], ["a", "c"], ["b"])

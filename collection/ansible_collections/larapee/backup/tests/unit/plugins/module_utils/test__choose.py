@@ -56,6 +56,13 @@ def test_a_point_at_which_a_full_stands_is_chosen(place: Place, to: str) -> None
     assert choose(place, to=to).entry.manifest.sequence == 2
 
 
+def test_a_set_is_chosen_by_its_number(place: Place) -> None:
+    for day in (1, 2, 3):
+        place.put(f"db-202611{day:02d}-0300.sql.gz", sequence=day, set=10 * day)
+    assert choose(place, to="set:20").entry.manifest.sequence == 2
+    assert refused(place, to="set:2").reason == "target_out_of_reach"
+
+
 @pytest.mark.parametrize(
     ("to", "nearest"),
     [

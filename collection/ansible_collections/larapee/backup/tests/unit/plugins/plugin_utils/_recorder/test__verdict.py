@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import Failure, RunRecord
-from ansible_collections.larapee.backup.plugins.plugin_utils._recorder._verdict import BranchReport, Ending, judge
+from ansible_collections.larapee.backup.plugins.plugin_utils._recorder._verdict import (
+    BranchReport,
+    Ending,
+    causes,
+    judge,
+)
 from ansible_collections.larapee.backup.tests.unit.plugins.plugin_utils._recorder.run_histories import make_record
 
 ARTIFACT = {"name": "db.sql.gz.age", "size": 10, "sha256": "0f"}
@@ -184,3 +189,19 @@ def test_row_stays_one_line_however_long_the_message() -> None:
     error = str(verdict({"b": report(GOOD)}, failures=(long,), ending=failing("shop"))["b"].error)
     assert len(error) <= 500
     assert "\n" not in error
+
+
+def test_a_play_that_goes_on_after_a_failure_failed_for_the_first_one() -> None:
+    first = failure(reason="missing_privilege")
+    later = failure(reason="incomplete_set")
+    found = causes({"shop": [first, later], "till": [failure("till")]}, rescued=())
+    assert found["till"] == failure("till")
+    row = verdict({"b": report(GOOD)}, failures=(found["shop"],), ending=failing("shop"))["b"]
+    assert row.error == first.line()
+    assert row.details["reason"] == "missing_privilege"
+    assert row.details["failures"] == [first.to_json(), later.to_json()]
+
+
+def test_where_something_was_rescued_the_last_failure_is_the_cause() -> None:
+    rescued, real = failure(reason="rescued"), failure(reason="disk_full")
+    assert causes({"shop": [rescued, real]}, rescued={"shop"}) == {"shop": real}

@@ -1,0 +1,337 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tip of a branch: a small signed statement of where each part of its newest backup set stands.
+
+``tip.json`` and ``tip.json.sig`` cannot be renamed in one step. So the signature comes first, and its file keeps the
+signatures of the tips before it behind the new one: whichever tip lies beside it, one of them is its own. A reader
+takes the tip first and the signatures after it, and reads again when none fits.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+import typing as t
+
+from . import _catalog, _chain, _clock, _current, _intact, _io, _manifest, _names, _sequence, _sets, _signature
+from ._catalog import Catalogue, Entry
+from ._errors import BackupError
+
+NAME: t.Final = "tip.json"
+SIGNATURES: t.Final = "tip.json.sig"
+SCHEMA_VERSION: t.Final = 1
+FAMILIES: t.Final = (_sets.DATABASE, _sets.UPLOADS, _sets.CONFIG)
+
+# What each kind of run has to have made itself, or its set is not complete.
+_MADE_BY: t.Final = {"full": FAMILIES, "increment": (_sets.DATABASE,), "log": ()}
+_BLOCK: t.Final = re.compile(rb"-----BEGIN SSH SIGNATURE-----.*?-----END SSH SIGNATURE-----\n?", re.DOTALL)
+_SIGNATURES_KEPT: t.Final = 3
+_READS: t.Final = 5
+_PAUSE_S: t.Final = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class TipRequest:
+    """Whose tip, and the ``kind`` of the run that it closes; ``allowed_signers``, where given, has to accept it."""
+
+    branch: str
+    kind: str
+    local_path: str
+    state_path: str
+    run_id: str
+    signing_key: str
+    allowed_signers: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TipOutcome:
+    """``raw`` was signed and placed, None in check mode; ``lacking`` says by family why the run is not complete."""
+
+    document: t.Mapping[str, t.Any]
+    raw: bytes | None
+    lacking: t.Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def recovery_point(self) -> str | None:
+        return recovery_point(self.document)
+
+    def report(self) -> dict[str, t.Any]:
+        """What the recorder notes."""
+        artifacts = []
+        if self.raw is not None:
+            artifacts = [{"name": NAME, "size": len(self.raw), "sha256": hashlib.sha256(self.raw).hexdigest()}]
+        parts = {family: part for family, part in self.document["parts"].items() if part is not None}
+        return {
+            "artifacts": artifacts,
+            "recovery_point": self.recovery_point if artifacts else None,
+            "details": {"set": self.document["set"], "parts": parts},
+        }
+
+    def describe_lacking(self) -> str:
+        why = "; ".join(f"{family}: {text}" for family, text in self.lacking.items())
+        return (
+            f"Failed to complete the backup set of {self.document['branch']}: {why}. What was taken is kept; correct "
+            "what failed before this, then run again."
+        )
+
+
+def write_tip(request: TipRequest, *, check_mode: bool = False) -> TipOutcome:
+    """State where the branch stands, from its catalogue and the archiver's state; raises BackupError."""
+    if not _names.is_branch_code(request.branch):
+        raise BackupError(f"Failed to use the branch {request.branch!r}: not a branch's code.", reason="bad_branch")
+    if check_mode:
+        return _state(request)[0]
+    _io.ensure_directory(request.local_path)
+    with _turn(request):
+        outcome, parts = _state(request)
+        raw = _io.json_bytes(outcome.document)
+        signature = _signature.sign(raw, key=request.signing_key)
+        if request.allowed_signers is not None:
+            _require_accepted(raw, signature, request, request.allowed_signers)
+        _place(request.local_path, raw, signature)
+    return dataclasses.replace(outcome, raw=raw, lacking=_lacking(request, parts))
+
+
+def read_tip(directory: str, *, branch: str, allowed_signers: str) -> dict[str, t.Any]:
+    """The tip of *branch* at a place; raises BackupError when there is none that *branch* signed."""
+    why = ""
+    for attempt in range(_READS):
+        if attempt:
+            time.sleep(_PAUSE_S)
+        try:
+            raw = _io.read_small(os.path.join(directory, NAME))
+            signatures = _signatures(directory)
+        except (OSError, ValueError) as exc:
+            why = f"{NAME} or its signature cannot be read ({exc})"
+            continue
+        try:
+            return _checked(raw, signatures, branch=branch, allowed_signers=allowed_signers)
+        except ValueError as exc:
+            why = str(exc)
+    raise BackupError(
+        f"Failed to read the tip of {branch} in {directory}: {why}. Take a backup of the branch, which writes it anew.",
+        reason="bad_tip",
+    )
+
+
+def recovery_point(document: t.Mapping[str, t.Any]) -> str | None:
+    """Up to when (UTC) the whole set restores: the least of its parts; None when one was never backed up."""
+    parts = [document["parts"].get(family) for family in FAMILIES]
+    return None if None in parts else min(part["current_at"] for part in parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    manifest: _manifest.Manifest
+    current_at: str
+
+
+def _state(request: TipRequest) -> tuple[TipOutcome, dict[str, _Part | None]]:
+    warnings: list[str] = []
+    parts: dict[str, _Part | None] = dict.fromkeys(FAMILIES)
+    if os.path.isdir(request.local_path):
+        catalogue = _read_catalogue(request)
+        parts = {family: _part(request, catalogue, family, warnings) for family in FAMILIES}
+    document = {
+        "schema": SCHEMA_VERSION,
+        "branch": request.branch,
+        "run_id": request.run_id,
+        "set": max((part.manifest.set_number for part in parts.values() if part is not None), default=0),
+        "created_at": _manifest.format_time(_clock.now()),
+        "parts": {
+            family: part and {"artifact": part.manifest.artifact, "current_at": part.current_at}
+            for family, part in parts.items()
+        },
+    }
+    warnings += [
+        f"No backup of {request.branch} can be complete yet: there is none of its {family}."
+        for family, part in parts.items()
+        if part is None
+    ]
+    return TipOutcome(document=document, raw=None, lacking={}, warnings=tuple(dict.fromkeys(warnings))), parts
+
+
+def _read_catalogue(request: TipRequest) -> Catalogue:
+    """Without numbers that were never given."""
+    catalogue = _catalog.read_catalogue(request.local_path)
+    for kind in _sets.FAMILIES:
+        with contextlib.suppress(_sequence.SequenceError):
+            last = _sequence.last_given(request.state_path, branch=request.branch, kind=kind)
+            catalogue = _sequence.credible(catalogue, last=last, branch=request.branch, kind=kind)
+    return catalogue
+
+
+def _part(request: TipRequest, catalogue: Catalogue, family: str, warnings: list[str]) -> _Part | None:
+    """The newest own artifact of the family that is whole, with all that it stands on."""
+    entries = {
+        entry.name: entry
+        for entry in catalogue.entries
+        if entry.manifest.branch == request.branch and _sets.FAMILIES[entry.manifest.kind] == family
+    }
+    own = [states for states in _states(family, entries) if entries[states[-1]].manifest.adopted_moment is None]
+    for names in reversed(own):
+        flaws = {name: _flaw(entries[name]) for name in names}
+        # An increment takes what could not be read before it again: only the last one's gaps are left.
+        last = entries[names[-1]]
+        flaws[last.name] = flaws[last.name] or _flaw_of_last(request, last)
+        warnings += [f"{name} does not count: {flaw}." for name, flaw in flaws.items() if flaw is not None]
+        if not any(flaws.values()):
+            manifest = last.manifest
+            # The archiver knows of a tree that has not changed since.
+            noted = _current.read(request.state_path, request.branch).get(family, {})
+            at = _manifest.format_time(manifest.recovery_point)
+            return _Part(manifest, noted["current_at"] if noted.get("artifact") == manifest.artifact else at)
+    return None
+
+
+def _states(family: str, entries: t.Mapping[str, Entry]) -> list[list[str]]:
+    """What can be restored, oldest first: each time the names of an artifact and of what it stands on, itself last."""
+    ordered = sorted((entry.manifest for entry in entries.values()), key=lambda manifest: manifest.order)
+    if family != _sets.UPLOADS:
+        return [[manifest.artifact] for manifest in ordered]
+    chains, _astray = _chain.file_chains(ordered)
+    names = [[manifest.artifact for manifest in chain.artifacts] for chain in chains]
+    return [chain[: length + 1] for chain in names for length in range(len(chain))]
+
+
+def _flaw(entry: Entry) -> str | None:
+    """Why nothing can stand on *entry*, None when it is there in full length."""
+    try:
+        size = os.lstat(entry.path).st_size
+    except OSError as exc:
+        return f"it cannot be read: {exc.strerror}"
+    expected = entry.manifest.size
+    return None if size == expected else f"it has {size} bytes, its manifest says {expected}"
+
+
+def _flaw_of_last(request: TipRequest, entry: Entry) -> str | None:
+    unreadable = entry.manifest.document.get("problems", {}).get("unreadable")
+    if unreadable:
+        return f"it lacks {unreadable} that could not be read"
+    if request.allowed_signers is not None:
+        try:
+            _intact.check_signed(entry, branch=request.branch, allowed_signers=request.allowed_signers)
+        except _intact.NotIntactError as exc:
+            return str(exc)
+    return None
+
+
+def _lacking(request: TipRequest, parts: t.Mapping[str, _Part | None]) -> dict[str, str]:
+    if request.kind == "log":
+        return {}
+    lacking = {}
+    for family, part in parts.items():
+        if part is None:
+            lacking[family] = "there is no backup of it"
+        elif family in _MADE_BY[request.kind] and part.manifest.run_id != request.run_id:
+            lacking[family] = f"this run did not back it up, the newest is {part.manifest.artifact}"
+    return lacking
+
+
+@contextlib.contextmanager
+def _turn(request: TipRequest) -> t.Iterator[None]:
+    """Runs of several kinds write one tip: each waits, and states what is true in its turn."""
+    directory = os.path.join(request.state_path, "locks")
+    _io.ensure_directory(directory)
+    path = os.path.join(directory, f"tip-{request.branch}.lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _require_accepted(raw: bytes, signature: bytes, request: TipRequest, allowed_signers: str) -> None:
+    try:
+        _checked(raw, [signature], branch=request.branch, allowed_signers=allowed_signers)
+    except ValueError as exc:
+        raise BackupError(
+            f"Failed to use the signing key {request.signing_key}: its signature is not accepted, {exc}. Correct "
+            f"{allowed_signers}, the key, or this host's clock.",
+            reason="signature_not_accepted",
+        ) from exc
+
+
+def _checked(raw: bytes, signatures: t.Sequence[bytes], *, branch: str, allowed_signers: str) -> dict[str, t.Any]:
+    """The tip in *raw*; raises ValueError that says why it is not *branch*'s."""
+    try:
+        document = json.loads(raw.decode("utf-8"))
+        created_at = _manifest.parse_time(document["created_at"])
+        usable = document["schema"] == SCHEMA_VERSION and isinstance(document["parts"], dict)
+    except (ValueError, LookupError, TypeError, RecursionError) as exc:
+        raise ValueError(f"it is not a tip ({type(exc).__name__})") from exc
+    if not usable or document.get("branch") != branch:
+        raise ValueError(f"it is not a tip of {branch} that this version can read")
+    return _signed(document, raw, signatures, at=created_at, allowed_signers=allowed_signers)
+
+
+def _signed(
+    document: dict[str, t.Any], raw: bytes, signatures: t.Sequence[bytes], *, at: dt.datetime, allowed_signers: str
+) -> dict[str, t.Any]:
+    why = "it has no signature"
+    for signature in signatures:
+        try:
+            _signature.verify(raw, signature, principal=document["branch"], allowed_signers=allowed_signers, at=at)
+            return document
+        except _signature.SignatureError as exc:
+            why = str(exc)
+    raise ValueError(why)
+
+
+def _signatures(directory: str) -> list[bytes]:
+    return _BLOCK.findall(_io.read_small(os.path.join(directory, SIGNATURES), limit=64 * 1024))
+
+
+def _place(directory: str, raw: bytes, signature: bytes) -> None:
+    try:
+        earlier = _signatures(directory)
+    except (OSError, ValueError):
+        earlier = []
+    # ssh-keygen takes the first one.
+    kept = [signature, *(each for each in earlier if each != signature)][:_SIGNATURES_KEPT]
+    contents = {SIGNATURES: b"".join(kept), NAME: raw}
+    try:
+        # Both are on the disk before either takes its place: a full disk changes nothing.
+        for name, content in contents.items():
+            _write_aside(_aside(directory, name), content)
+        for name in contents:
+            os.replace(_aside(directory, name), os.path.join(directory, name))
+            _io.fsync_directory(directory)
+    except OSError as exc:
+        raise BackupError(
+            f"Failed to write {NAME} into {directory}: {exc.strerror}. Check the free space and the permissions.",
+            reason="publish_failed",
+        ) from exc
+    finally:
+        for name in contents:
+            with contextlib.suppress(OSError):
+                os.unlink(_aside(directory, name))
+
+
+def _aside(directory: str, name: str) -> str:
+    return os.path.join(directory, f".{name}.new")
+
+
+def _write_aside(path: str, content: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+__all__ = ("FAMILIES", "NAME", "SIGNATURES", "TipOutcome", "TipRequest", "read_tip", "recovery_point", "write_tip")
