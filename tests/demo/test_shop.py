@@ -2,15 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import stat
 import zlib
 from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from larapee_runner.demo.errors import DemoError
 from larapee_runner.demo.picture import differences, take_picture
+from larapee_runner.demo.references import check_references
 from larapee_runner.demo.server import ThrowawayServer
-from larapee_runner.demo.shop import Shop
+from larapee_runner.demo.shop import Shop, open_shop
+from larapee_runner.demo.uploads import UploadDirectory
 
 
 def rows(server: ThrowawayServer, shop: Shop, query: str) -> list[tuple[Any, ...]]:
@@ -26,7 +32,7 @@ def rows(server: ThrowawayServer, shop: Shop, query: str) -> list[tuple[Any, ...
 def test_has_every_kind_of_object_and_rows_everywhere(server: ThrowawayServer, unchanged_shop: Shop) -> None:
     picture = take_picture(server, database=unchanged_shop.database)
     assert {kind: count for kind, count in picture.counts.items() if count} == {
-        "TABLE": 14,
+        "TABLE": 15,
         "VIEW": 1,
         "TRIGGER": 2,
         "PROCEDURE": 1,
@@ -50,6 +56,8 @@ def test_has_every_kind_of_object_and_rows_everywhere(server: ThrowawayServer, u
         "SELECT COUNT(*) FROM product_variants WHERE weighed = b'1' AND margin = price - cost",
         "SELECT COUNT(*) FROM order_items WHERE quantity = 1.375 AND line_total <> 0",
         "SELECT COUNT(*) FROM receipt_images WHERE sha256 = UNHEX(SHA2(image, 256))",
+        "SELECT COUNT(*) FROM payment_slips WHERE path LIKE '%🦊%' AND path LIKE '%''%' AND path LIKE '%.png'",
+        "SELECT COUNT(*) FROM products WHERE picture_path LIKE '%☕%' AND LENGTH(picture_sha256) = 32",
         "SELECT COUNT(*) FROM financial_adjustments WHERE amount < 0",
         "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND extra LIKE '%GENERATED%'",
         "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = DATABASE()",
@@ -98,3 +106,19 @@ def test_images_are_valid_and_hold_every_byte(server: ThrowawayServer, unchanged
 def test_same_seed_same_shop(server: ThrowawayServer, unchanged_shop: Shop, make_shop: Callable[[], Shop]) -> None:
     first, second = (take_picture(server, database=shop.database) for shop in (unchanged_shop, make_shop()))
     assert [name for name in differences(first, second) if name.startswith(("contents", "rows", "last"))] == []
+
+
+def test_rows_name_the_files_that_are_there(server: ThrowawayServer, tmp_path: Path) -> None:
+    uploads = UploadDirectory(tmp_path / "public")
+    open_shop(server, database="shop_files", orders=60, seed=11, last_day=date(2026, 11, 21), uploads=uploads)
+    found = [path for path in uploads.directory.rglob("*") if path.is_file()]
+    assert check_references(server, database="shop_files", uploads=uploads.directory) == len(found) > 120
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o644}
+    assert {path.stat().st_mtime_ns % 1000 for path in found} == {1}
+    spoilt = found[0]
+    spoilt.write_bytes(spoilt.read_bytes()[:-1])
+    with pytest.raises(DemoError, match=r"what the rows of shop_files name: .*FAILED"):
+        check_references(server, database="shop_files", uploads=uploads.directory)
+    spoilt.unlink()
+    with pytest.raises(DemoError, match="No such file"):
+        check_references(server, database="shop_files", uploads=uploads.directory)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -18,8 +19,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from larapee_runner.demo.acts import Acts
+from larapee_runner.demo.business import Business
 from larapee_runner.demo.moment import DumpWatch
+from larapee_runner.demo.recovery import Recovery
 from larapee_runner.demo.story import main
 
 CHECKOUT = Path(__file__).parents[2]
@@ -67,27 +69,36 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
-    assert re.search(r"EQUAL at mysql-bin\.\d+:\d+: 59 facts, [\d,]{5,} rows by checksum", done.stdout)
+    assert re.search(r"EQUAL at mysql-bin\.\d+:\d+: 62 facts, [\d,]{5,} rows by checksum", done.stdout)
     lost = re.search(
-        r"(\d+) receipts sold after the full are lost:\n +from (B01-\d{8}-\d+) .*\n +to +(\S+)", done.stdout
+        r"(\d+) receipts sold after the increment are lost:\n +from (B01-\d{8}-\d+) .*\n +to +(\S+)", done.stdout
     )
     assert lost is not None
     assert int(lost[1]) >= 60
     assert lost[2] < lost[3]
-    assert [(row["kind"], row["status"], row["branch"]) for row in runs(directory, environment)] == [
-        ("restore", "success", "branch-001"),
-        ("verify", "success", "branch-001"),
-        ("full", "success", "branch-001"),
+    assert re.search(r"EQUAL uploads: \d{3} files, \d+ directories, 3 symbolic links, ", done.stdout)
+    assert "EQUAL .env and nginx: 2 files, 3 directories, 1 symbolic link, " in done.stdout
+    slips = re.search(r"(\d+) slips uploaded with them are lost:\n +from payment-slips/(\S+).*\n +to +\S+", done.stdout)
+    assert slips is not None
+    assert int(slips[1]) >= 5
+    assert re.search(r"set 1 stays: .* 7 days\n +set 2 stays: .* 7 days\n", done.stdout)
+    kinds = ["retention", "restore", "verify", "increment", "full"]
+    assert [(row["kind"], row["status"], row["branch"], row["check_mode"]) for row in runs(directory, environment)] == [
+        (kind, "success", "branch-001", kind == "retention") for kind in kinds
     ]
-    assert [done.stdout.count(f"  {kind}  ") for kind in ("restore", "verify", "full")] == [1, 1, 1]
-    artifacts = sorted(path.name for path in (directory / "backups").glob("db-*"))
-    assert [name.partition(".")[2] for name in artifacts] == [
-        "sql.gz.age",
-        "sql.gz.age.manifest.json",
-        "sql.gz.age.manifest.json.sig",
-        "sql.gz.age.verified.json",
-    ]
-    assert str(directory / "backups" / artifacts[0]) in done.stdout
+    assert [len(re.findall(rf"  {kind}  |  {kind} \(check\)  ", done.stdout)) for kind in kinds] == [1] * 5
+    artifacts = sorted(path.name for path in (directory / "backups").iterdir() if ".tar." in path.name)
+    stems = {name.partition(".tar.zst.age")[0] for name in artifacts}
+    assert len(stems) == 4
+    assert len({stem for stem in stems if stem.startswith("config-")}) == 2
+    assert len({stem for stem in stems if stem.endswith(".incr")}) == 1
+    assert len(artifacts) == 4 * len(["artifact", "index", "manifest", "signature", "verified"])
+    databases = sorted(path.name for path in (directory / "backups").glob("db-*.sql.gz.age"))
+    assert len(databases) == 2
+    assert [f"{directory / 'backups' / name}\n" in done.stdout for name in databases].count(True) == 1
+    assert not (directory / "shop").exists()
+    (environment_file,) = (directory / "new-shop" / "config").rglob(".env")
+    assert stat.S_IMODE(environment_file.stat().st_mode) == 0o640
     assert not (directory / "shop-server" / "data").exists()
     assert (directory / "new-server" / "data" / "larapos" / "orders.ibd").is_file()
     assert list(processes_below(directory)) == []
@@ -95,25 +106,31 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
         re.search(r'password="(.+)"', path.read_text(encoding="utf-8"))
         for path in (directory / "branch" / "operator.cnf", directory / "restorer" / "target.cnf")
     ]
+    secrets.append(re.search(r"APP_KEY=base64:(.{44})", environment_file.read_text(encoding="utf-8")))
+    secrets.append(re.search(r'DB_PASSWORD="(.+)"', environment_file.read_text(encoding="utf-8")))
     logs = "".join(path.read_text(encoding="utf-8") for path in (directory / "logs").iterdir())
+    backups = b"".join(path.read_bytes() for path in (directory / "backups").iterdir())
     assert [found for found in secrets if found is None or found[1] in done.stdout + logs] == []
+    assert [found for found in secrets if found is not None and found[1].encode() in backups] == []
     assert "AGE-SECRET-KEY" not in done.stdout + logs
 
 
 def test_a_wrong_restore_is_not_called_equal(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restore = Acts._restore
+    restore = Recovery.restore
 
-    def restore_wrongly(acts: Acts, passwords: dict[str, str]) -> None:
-        restore(acts, passwords)
-        connection = acts._new_server.connect(database="larapos")
+    def restore_wrongly(recovery: Recovery) -> None:
+        restore(recovery)
+        connection = recovery._stage.new_server.connect(database="larapos")
         with connection.cursor() as cursor:
             cursor.execute("UPDATE payments SET amount = amount + 0.0001 ORDER BY id LIMIT 1")
         connection.close()
 
-    monkeypatch.setattr(Acts, "_restore", restore_wrongly)
-    monkeypatch.setattr(Acts, "_verify", lambda *_arguments: None)
+    monkeypatch.setattr(Recovery, "restore", restore_wrongly)
+    # An increment without a full makes one of its own accord.
+    for act in ("take_full", "work_on", "verify"):
+        monkeypatch.setattr(Business, act, lambda *_arguments: None)
     # Too late: the dump has its snapshot already, and a receipt may be sold before the orders are held.
     late = DumpWatch.dump_reads_rows
 
@@ -126,7 +143,7 @@ def test_a_wrong_restore_is_not_called_equal(
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     result = CliRunner().invoke(main, ["--dir", str(tmp_path / "demo"), *SIZE])
     assert result.exit_code == 1
-    assert "orders slipped in before the full's snapshot" in result.stdout
+    assert "orders slipped in before its snapshot" in result.stdout
     assert "Failed to prove equality: 1 differences: contents of payments: differs." in result.stderr
     assert "EQUAL" not in result.stdout
     assert list(processes_below(tmp_path)) == []

@@ -10,16 +10,18 @@ import pytest
 
 from larapee_runner.demo.accounts import create_application
 from larapee_runner.demo.picture import differences, take_picture
+from larapee_runner.demo.references import check_references
 from larapee_runner.demo.server import ThrowawayServer
 from larapee_runner.demo.shop import Shop, open_shop
 from larapee_runner.demo.till import Till, TillError
+from larapee_runner.demo.uploads import UploadDirectory
 
 PASSWORD = "application's"
 
 
-def open_till(server: ThrowawayServer, shop: Shop) -> Till:
+def open_till(server: ThrowawayServer, shop: Shop, *, uploads: UploadDirectory | None = None) -> Till:
     create_application(server, database=shop.database, password=PASSWORD)
-    return Till(server, shop, user="larapee-app", password=PASSWORD, pause_s=0.002)
+    return Till(server, shop, user="larapee-app", password=PASSWORD, uploads=uploads, pause_s=0.002)
 
 
 def invoices(server: ThrowawayServer, shop: Shop) -> list[tuple[str, int, str]]:
@@ -32,6 +34,10 @@ def invoices(server: ThrowawayServer, shop: Shop) -> list[tuple[str, int, str]]:
         found = [(str(number), int(till), str(total)) for number, till, total in cursor.fetchall()]
     connection.close()
     return found
+
+
+def slip_files(uploads: UploadDirectory) -> list[str]:
+    return sorted(str(path.relative_to(uploads.directory)) for path in uploads.directory.rglob("*.png"))
 
 
 def test_remembers_exactly_what_it_sold(server: ThrowawayServer, shop: Shop) -> None:
@@ -57,6 +63,38 @@ def test_nothing_is_open_while_held(server: ThrowawayServer, shop: Shop) -> None
             assert len(invoices(server, shop)) == sold == till.sold
         till.wait_until_sold(sold + 5)
     assert differences(first, take_picture(server, database=shop.database)) != []
+
+
+def test_uploads_exactly_the_slips_of_what_it_sold(server: ThrowawayServer, shop: Shop, tmp_path: Path) -> None:
+    uploads = UploadDirectory(tmp_path / "public")
+    with open_till(server, shop, uploads=uploads) as till:
+        till.wait_until_sold(150, slips=20)
+        with till.slips_held():
+            held = till.receipts
+            till.wait_until_sold(len(held) + 40)
+            assert [receipt.slip for receipt in till.receipts[len(held) :] if receipt.slip] == []
+            assert till.slips == len(slip_files(uploads))
+        till.wait_until_sold(0, slips=till.slips + 3)
+    assert till.failure is None
+    # Neither more: those of abandoned sales were removed again.
+    assert slip_files(uploads) == sorted(receipt.slip for receipt in till.receipts if receipt.slip)
+    connection = server.connect(database=shop.database)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT path FROM payment_slips WHERE order_id > %s", (shop.orders,))
+        assert sorted(path for (path,) in cursor.fetchall()) == slip_files(uploads)
+        cursor.execute("DELETE FROM payment_slips WHERE order_id <= %s", (shop.orders,))
+        cursor.execute("UPDATE products SET picture_path = NULL")
+    connection.close()
+    assert check_references(server, database=shop.database, uploads=uploads.directory) == till.slips
+
+
+def test_a_full_disk_ends_the_selling_with_a_reason(server: ThrowawayServer, shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "public").write_text("no directory", encoding="utf-8")
+    with (
+        open_till(server, shop, uploads=UploadDirectory(tmp_path / "public")) as till,
+        pytest.raises(TillError, match=r"Failed to sell: .*public"),
+    ):
+        till.wait_until_sold(0, slips=1)
 
 
 def test_a_sale_that_does_not_end_is_told(server: ThrowawayServer, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from larapee_runner.demo import programs, story
+from larapee_runner.demo.application import Application
 from larapee_runner.demo.errors import DemoError
 from larapee_runner.demo.estate import make_keys, write_configuration
 from larapee_runner.demo.workplace import MARKER, prepare_workplace
@@ -58,7 +59,13 @@ def test_branch_and_restorer_have_what_is_theirs(tmp_path: Path) -> None:
     lock.close()
     recipients = make_keys(workplace)
     operator, restorer = workplace.branch / "operator.cnf", workplace.restorer / "target.cnf"
-    write_configuration(workplace, recipients=recipients, operator=operator, restorer=restorer)
+    write_configuration(
+        workplace,
+        application=Application(workplace.application),
+        recipients=recipients,
+        operator=operator,
+        restorer=restorer,
+    )
     assert len(set(recipients)) == 2
     assert all(recipient.startswith("age1") for recipient in recipients)
     branch = yaml.safe_load(workplace.inventory.read_text(encoding="utf-8"))["branches"]["vars"]

@@ -16,10 +16,12 @@ from .programs import find_program
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .application import Application
     from .workplace import Workplace
 
 BRANCH = "branch-001"
 DATABASE = "larapos"
+RETENTION_DAYS = 7
 
 
 def _run(arguments: list[str], *, what: str) -> str:
@@ -71,7 +73,9 @@ def _inventory(variables: dict[str, Any]) -> dict[str, Any]:
     return {"branches": {"hosts": {BRANCH: {}}, "vars": {**common, **variables}}}
 
 
-def write_configuration(workplace: Workplace, *, recipients: list[str], operator: Path, restorer: Path) -> None:
+def write_configuration(
+    workplace: Workplace, *, application: Application, recipients: list[str], operator: Path, restorer: Path
+) -> None:
     """One inventory for the branch, one for the restorer, and the file in which the recorder finds the runs table."""
     _write_yaml(
         workplace.config,
@@ -83,7 +87,11 @@ def write_configuration(workplace: Workplace, *, recipients: list[str], operator
             {
                 "larapee_backup_db_name": DATABASE,
                 "larapee_backup_db_option_file": str(operator),
+                "larapee_backup_app_path": str(application.root),
+                "larapee_backup_uploads_path": str(application.uploads.directory),
+                "larapee_backup_config_paths": [str(path) for path in application.config_paths],
                 "larapee_backup_local_path": str(workplace.backups),
+                "larapee_backup_retention_days": RETENTION_DAYS,
                 "larapee_backup_state_path": str(workplace.state),
                 "larapee_backup_age_recipients": recipients,
                 "larapee_backup_signing_key": str(workplace.branch / "signing_key"),
@@ -99,6 +107,8 @@ def write_configuration(workplace: Workplace, *, recipients: list[str], operator
                 "larapee_backup_restore_age_identity": str(workplace.restorer / "identity.txt"),
                 "larapee_backup_restore_db_option_file": str(restorer),
                 "larapee_backup_restore_db_name": DATABASE,
+                "larapee_backup_restore_uploads_path": str(workplace.restored_uploads),
+                "larapee_backup_restore_config_path": str(workplace.restored_config),
                 "larapee_backup_state_path": str(workplace.state),
                 "larapee_backup_allowed_signers": str(workplace.restorer / "allowed_signers"),
             }
@@ -107,4 +117,4 @@ def write_configuration(workplace: Workplace, *, recipients: list[str], operator
     os.chmod(workplace.config, 0o600)
 
 
-__all__ = ("BRANCH", "DATABASE", "make_keys", "write_configuration")
+__all__ = ("BRANCH", "DATABASE", "RETENTION_DAYS", "make_keys", "write_configuration")

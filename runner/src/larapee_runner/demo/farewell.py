@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import DemoError
+from .stored import newest_set
 
 if TYPE_CHECKING:
     from .launcher import Launcher
     from .narrator import Narrator
     from .workplace import Workplace
 
-STOCK_TOOLS_PAGE = Path("docs") / "restore-with-stock-tools.md"
+STOCK_TOOLS_PAGES = {
+    "the database, with age, gzip and mariadb alone": Path("docs") / "restore-with-stock-tools.md",
+    "the files, with age, zstd and tar alone": Path("docs") / "restore-files-with-stock-tools.md",
+}
 
 
 def _own_command() -> str:
@@ -34,17 +38,18 @@ def say_farewell(narrator: Narrator, workplace: Workplace, launcher: Launcher) -
             f"Failed to show the runs: `larapee-backup runs` did not end well. Its configuration is {workplace.config}."
         )
         raise DemoError(msg)
-    artifact = next(path for path in sorted(workplace.backups.glob("db-*.manifest.json"), reverse=True))
     places = {
-        "the backup": artifact.with_name(artifact.name.removesuffix(".manifest.json")),
-        "its manifest": artifact,
+        **{f"newest {family}": stored.artifact for family, stored in newest_set(workplace.backups).items()},
         "the restorer's keys": workplace.restorer,
         "runs, journal, locks": workplace.state,
         "output of each run": workplace.logs,
         "restored data": workplace.new_server / "data",
+        "restored uploads": workplace.restored_uploads,
+        "restored config": workplace.restored_config,
+        "the lost files, aside": workplace.aside,
     }
     narrator.say()
-    narrator.say("The restored database equals the lost one, at the position of its full.", style="bold")
+    narrator.say("The restored database, uploads and configuration equal the lost ones.", style="bold")
     narrator.say("The servers are stopped. Everything is kept until the next demo here:")
     for name, path in places.items():
         narrator.say(f"    {name:<22}{path}")
@@ -53,9 +58,10 @@ def say_farewell(narrator: Narrator, workplace: Workplace, launcher: Launcher) -
     narrator.say(f"    export LARAPEE_BACKUP_CONFIG={workplace.config}")
     narrator.say(f"    {_own_command()} runs")
     narrator.say(f"    {_own_command()} status")
-    page = launcher.cwd / STOCK_TOOLS_PAGE
-    if page.is_file():
-        narrator.say(f"    restore it without this project, with age, gzip and mariadb alone: {page}")
+    for what, location in STOCK_TOOLS_PAGES.items():
+        page = launcher.cwd / location
+        if page.is_file():
+            narrator.say(f"    restore {what}: {page}")
 
 
 __all__ = ("say_farewell",)

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess  # noqa: S404  # our own command; every argv is a list
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import DemoError
 from .programs import find_program
@@ -113,6 +114,23 @@ class Launcher:
                 start_new_session=True,
             )
         return Running(process, what=what, log=log)
+
+    def ask(self, *arguments: str) -> dict[str, Any]:
+        """What a read command answers with --json."""
+        done = subprocess.run(  # noqa: S603
+            [*self._command, *arguments, "--json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.cwd,
+            env=self.environment,
+            check=False,
+        )
+        if done.returncode != 0:
+            cause = " ".join(done.stderr.decode("utf-8", errors="replace").split()) or f"exit code {done.returncode}"
+            msg = f"Failed to read {arguments[0]}: {cause}. The configuration is {self.workplace.config}."
+            raise DemoError(msg)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def show(self, *arguments: str) -> bool:
         """Let the command write to where we write."""

@@ -1,45 +1,27 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A full and a picture of one and the same moment: orders are held until both have their snapshot."""
+"""A run and pictures of one and the same moment: orders, then slips, are held until both have seen the same."""
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import DemoError
 from .launcher import POLL_S
 from .picture import Picture, Shutter
+from .stored import Position, manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .file_picture import FilePicture
     from .launcher import Running
     from .server import ThrowawayServer
     from .till import Receipt, Till
-
-
-@dataclass(frozen=True)
-class Position:
-    file: str
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.offset}"
-
-
-@dataclass(frozen=True)
-class Full:
-    """What the manifest says of a full."""
-
-    artifact: Path
-    size: int
-    plain_size: int
-    start: Position
 
 
 @dataclass(frozen=True)
@@ -47,7 +29,9 @@ class Moment:
     picture: Picture
     position: Position
     receipts: tuple[Receipt, ...]
-    held_s: float
+    orders_held_s: float
+    files: dict[str, FilePicture]
+    slips_held_s: float
 
 
 class DumpWatch:
@@ -89,64 +73,68 @@ def read_position(server: ThrowawayServer) -> Position:
     return Position(str(row[0]), int(row[1]))
 
 
-def newest_full(backups: Path) -> Full:
-    manifests = sorted(backups.glob("db-*.manifest.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not manifests:
-        msg = f"Failed to find the full in {backups}: the run said success and left no manifest. Report this."
-        raise DemoError(msg)
-    document: dict[str, Any] = json.loads(manifests[-1].read_text(encoding="utf-8"))
-    start = document["start"]
-    return Full(
-        artifact=backups / document["artifact"],
-        size=int(document["size"]),
-        plain_size=int(document["plain_size"]),
-        start=Position(str(start["file"]), int(start["position"])),
-    )
+class Photographer:
+    """Takes the pictures while a run of `branch_backup` makes its artifacts in `backups`."""
 
+    def __init__(self, server: ThrowawayServer, till: Till, *, database: str, operator: str, backups: Path) -> None:
+        self._server = server
+        self._till = till
+        self._database = database
+        self._operator = operator
+        self._backups = backups
 
-def require_intact(full: Full) -> None:
-    """Trust what the verification wrote beside the artifact, not that it ended well."""
-    path = full.artifact.with_name(f"{full.artifact.name}.verified.json")
-    result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    status = result.get("levels", {}).get("intact", {}).get("status", "missing")
-    if status != "OK":
-        msg = f"Failed to verify {full.artifact.name}: the run said success, {path.name} says {status}. Report this."
-        raise DemoError(msg)
+    def follow(
+        self,
+        start_run: Callable[[], Running],
+        *,
+        take_files: Callable[[], dict[str, FilePicture]],
+        tick: Callable[[Running, bool], None],
+        hold_first: bool,
+    ) -> Moment:
+        """Hold orders from when the operator connects, with `hold_first` from before the run, to the second snapshot.
 
+        Slips, and only they, are held on until the uploads are archived: the shop sells meanwhile.
+        """
+        archived = len(manifests(self._backups, "uploads"))
+        with ExitStack() as stack, ExitStack() as slips, ExitStack() as orders:
+            watch = DumpWatch(self._server, operator=self._operator)
+            stack.callback(watch.close)
+            held_at = self._hold(slips, orders) if hold_first else None
+            run = start_run()
+            stack.callback(run.stop)
+            if held_at is None:
+                _wait(run, watch.operator_is_here, tick=lambda: tick(run, False))
+                held_at = self._hold(slips, orders)
+            receipts = self._till.receipts
+            _wait(run, watch.dump_reads_rows, tick=lambda: tick(run, True))
+            shutter = Shutter(self._server, database=self._database)
+            stack.callback(shutter.close)
+            position = read_position(self._server)
+            orders_held_s = time.monotonic() - held_at
+            orders.close()
+            picture = shutter.picture()
+            _wait(
+                run,
+                lambda: len(manifests(self._backups, "uploads")) > archived,
+                tick=lambda: tick(run, False),
+            )
+            files = take_files()
+            slips_held_s = time.monotonic() - held_at
+            slips.close()
+            run.wait(lambda: tick(run, False))
+        return Moment(
+            picture=picture,
+            position=position,
+            receipts=receipts,
+            orders_held_s=orders_held_s,
+            files=files,
+            slips_held_s=slips_held_s,
+        )
 
-def full_and_picture(
-    server: ThrowawayServer,
-    till: Till,
-    *,
-    database: str,
-    operator: str,
-    start_run: Callable[[], Running],
-    tick: Callable[[Running, bool], None],
-    hold_first: bool,
-) -> Moment:
-    """Hold orders from when the operator connects, with `hold_first` from before the run, to the second snapshot."""
-    watch = DumpWatch(server, operator=operator)
-    with ExitStack() as stack, ExitStack() as hold:
-        stack.callback(watch.close)
-        held_at = time.monotonic()
-        if hold_first:
-            hold.enter_context(till.held())
-        run = start_run()
-        stack.callback(run.stop)
-        if not hold_first:
-            _wait(run, watch.operator_is_here, tick=lambda: tick(run, False))
-            hold.enter_context(till.held())
-            held_at = time.monotonic()
-        receipts = till.receipts
-        _wait(run, watch.dump_reads_rows, tick=lambda: tick(run, True))
-        shutter = Shutter(server, database=database)
-        stack.callback(shutter.close)
-        position = read_position(server)
-        held_s = time.monotonic() - held_at
-        hold.close()
-        picture = shutter.picture()
-        run.wait(lambda: tick(run, False))
-    return Moment(picture=picture, position=position, receipts=receipts, held_s=held_s)
+    def _hold(self, slips: ExitStack, orders: ExitStack) -> float:
+        slips.enter_context(self._till.slips_held())
+        orders.enter_context(self._till.held())
+        return time.monotonic()
 
 
 def _wait(run: Running, reached: Callable[[], bool], *, tick: Callable[[], None]) -> None:
@@ -156,13 +144,4 @@ def _wait(run: Running, reached: Callable[[], bool], *, tick: Callable[[], None]
         time.sleep(POLL_S)
 
 
-__all__ = (
-    "DumpWatch",
-    "Full",
-    "Moment",
-    "Position",
-    "full_and_picture",
-    "newest_full",
-    "read_position",
-    "require_intact",
-)
+__all__ = ("DumpWatch", "Moment", "Photographer", "read_position")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .goods import CASHIERS, NOTES, Sale, audit_payload, money, quantity, receipt_image
+from .uploads import SLIP_STATEMENT
 
 if TYPE_CHECKING:
     import random
@@ -37,6 +38,7 @@ SALE_STATEMENTS = {
         " VALUES (%s, %s, %s, %s, %s)"
     ),
     "receipt_images": ("INSERT INTO receipt_images (order_id, media_type, image, sha256) VALUES (%s, %s, %s, %s)"),
+    "payment_slips": SLIP_STATEMENT,
 }
 
 

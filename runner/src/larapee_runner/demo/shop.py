@@ -24,12 +24,14 @@ from .goods import (
 from .names import quote_identifier
 from .sale_rows import BRANCH_CODE, SaleRows
 from .shop_schema import PROGRAMS, SCHEMA_CHARACTER_SET, SCHEMA_COLLATION, TABLES
+from .uploads import fill_slips, product_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
     from .server import ThrowawayServer
+    from .uploads import UploadDirectory
 
 TILLS = 3
 CUSTOMER_COUNT = 2_000
@@ -47,7 +49,9 @@ class Shop:
     seed: int
 
 
-def _fill_catalogue(cursor: Any, rng: random.Random, *, opened: date) -> list[Variant]:
+def _fill_catalogue(
+    cursor: Any, rng: random.Random, *, opened: date, seed: int, uploads: UploadDirectory | None
+) -> list[Variant]:
     cursor.execute(
         "INSERT INTO branches (code, name, opened_on) VALUES (%s, %s, %s), ('B02', 'Depósito', NULL)",
         (BRANCH_CODE, "LaraPee 'El Centro' 🏪", opened),
@@ -70,12 +74,16 @@ def _fill_catalogue(cursor: Any, rng: random.Random, *, opened: date) -> list[Va
     products: list[tuple[Any, ...]] = []
     variants: list[Variant] = []
     stock: list[tuple[Any, ...]] = []
-    for product_id, (name, category) in enumerate(PRODUCTS * 12, start=1):
+    for product_id, (product, category) in enumerate(PRODUCTS * 12, start=1):
         attributes = json.dumps(
             {"origin": rng.choice(("VE", "CO", None)), "tags": [category, "🛒"]}, ensure_ascii=False
         )
         tax_rate = rng.choice(("0.1600", "0.0800", "0"))
-        products.append((product_id, f"SKU-{product_id:05d}", f"{name} {product_id}", category, tax_rate, attributes))
+        sku, name = f"SKU-{product_id:05d}", f"{product} {product_id}"
+        picture = product_picture(seed, sku=sku, name=name)
+        if uploads is not None:
+            uploads.put(picture, moment=datetime.combine(opened, OPENING_TIME))
+        products.append((product_id, sku, name, category, tax_rate, attributes, picture.path, picture.sha256))
         for size in VARIANTS:
             variant = Variant(len(variants) + 1, rng.randint(45, 9_950))
             variants.append(variant)
@@ -83,7 +91,8 @@ def _fill_catalogue(cursor: Any, rng: random.Random, *, opened: date) -> list[Va
             cost = money(variant.price_cents * rng.randint(55, 90) // 100)
             stock.append((variant.id, product_id, size, barcode, money(variant.price_cents), cost, rng.random() < 0.2))
     cursor.executemany(
-        "INSERT INTO products (id, sku, name, category, tax_rate, attributes) VALUES (%s, %s, %s, %s, %s, %s)",
+        "INSERT INTO products (id, sku, name, category, tax_rate, attributes, picture_path, picture_sha256)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         products,
     )
     cursor.executemany(
@@ -160,9 +169,13 @@ def open_shop(
     orders: int,
     seed: int,
     last_day: date,
+    uploads: UploadDirectory | None = None,
     on_progress: Callable[[int], None] = lambda _sold: None,
 ) -> Shop:
-    """Create the database and fill it with `orders` sales of the days up to `last_day`."""
+    """Create the database and fill it with `orders` sales of the days up to `last_day`.
+
+    Rows name pictures and slips; with `uploads` the files are there, too.
+    """
     rng = random.Random(seed)  # noqa: S311  # sales, not secrets; the seed must give the same shop again
     connection = server.connect()
     try:
@@ -176,9 +189,10 @@ def open_shop(
         for statement in TABLES:
             cursor.execute(statement)
         connection.begin()
-        variants = _fill_catalogue(cursor, rng, opened=last_day)
+        variants = _fill_catalogue(cursor, rng, opened=last_day, seed=seed, uploads=uploads)
         _fill_orders(connection, rng, variants=variants, orders=orders, last_day=last_day, on_progress=on_progress)
         _close_the_books(cursor, rng)
+        fill_slips(cursor, seed=seed, uploads=uploads)
         connection.commit()
         for statement in PROGRAMS:
             cursor.execute(statement)

@@ -33,6 +33,8 @@ TABLES = (
         category ENUM('bakery', 'dairy', 'drinks', 'produce', 'household') NOT NULL,
         tax_rate DECIMAL(5,4) NOT NULL,
         attributes JSON NULL,
+        picture_path VARCHAR(255) COLLATE utf8mb4_bin NULL,
+        picture_sha256 BINARY(32) NULL,
         deleted_at TIMESTAMP NULL DEFAULT NULL
     )""",
     """CREATE TABLE product_variants (
@@ -151,6 +153,16 @@ TABLES = (
         image MEDIUMBLOB NOT NULL,
         sha256 BINARY(32) NOT NULL,
         CONSTRAINT receipt_images_order FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE
+    )""",
+    """CREATE TABLE payment_slips (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        order_id BIGINT UNSIGNED NOT NULL,
+        path VARCHAR(255) COLLATE utf8mb4_bin NOT NULL UNIQUE,
+        media_type VARCHAR(40) NOT NULL,
+        size INT UNSIGNED NOT NULL,
+        sha256 BINARY(32) NOT NULL,
+        uploaded_at DATETIME(6) NOT NULL,
+        CONSTRAINT payment_slips_order FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE
     )""",
 )
 

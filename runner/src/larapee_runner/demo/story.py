@@ -37,6 +37,11 @@ PROGRAMS = {
     "age-keygen": "age",
     "ssh-keygen": "openssh-client",
     "gzip": "gzip",
+    "zstd": "zstd",
+    "cp": "coreutils",
+    "sha256sum": "coreutils",
+    "diff": "diffutils",
+    "find": "findutils",
     "setpriv": "util-linux",
 }
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -99,9 +104,10 @@ def _play(narrator: Narrator, *, directory: Path, orders: int, seed: int) -> Non
 )
 @click.option("--seed", type=click.IntRange(min=0), help="The same seed gives the same shop (a new one each time).")
 def main(*, directory: Path | None, orders: int, seed: int | None) -> None:
-    """Back up a throwaway shop while it sells, destroy its server with kill -9, restore it into a new one, and compare.
+    """Back up a throwaway shop while it sells, kill its server, destroy data and files, restore all, and compare.
 
-    Exits 0 only if the restored database was proven equal to the lost one at the full's own position.
+    Exits 0 only if the restored database was proven equal to the lost one at the backup's own position, and uploads and
+    configuration to a copy of that moment, and if every receipt and slip is accounted for.
     """
     console = Console()
     if directory is None:

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,15 @@ from .errors import DemoError
 from .goods import CASHIERS, CUSTOMERS, NOTES, draw_sale, invoice_number, money
 from .sale_rows import BRANCH_CODE, SALE_STATEMENTS, SaleRows, order_row
 from .shop import CUSTOMER_COUNT, TILLS
+from .uploads import SLIP_METHODS, SLIP_SHARE, draw_slip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .goods import Sale
     from .server import ThrowawayServer
     from .shop import Shop
+    from .uploads import Upload, UploadDirectory
 
 HOLD_TIMEOUT_S = 30.0
 
@@ -38,18 +41,30 @@ class Receipt:
     till: int
     total: str
     committed_at: datetime
+    slip: str | None = None
 
 
 class Till(threading.Thread):
     """One seller at all tills; use it as a context manager, which stops it at the end."""
 
-    def __init__(self, server: ThrowawayServer, shop: Shop, *, user: str, password: str, pause_s: float = 0.03) -> None:
+    def __init__(
+        self,
+        server: ThrowawayServer,
+        shop: Shop,
+        *,
+        user: str,
+        password: str,
+        uploads: UploadDirectory | None = None,
+        pause_s: float = 0.03,
+    ) -> None:
         super().__init__(name="till", daemon=True)
         self._rng = random.Random(shop.seed + 1)  # noqa: S311  # sales, not secrets
         self._shop = shop
+        self._uploads = uploads
         self._pause_s = pause_s
         self._gate = threading.Lock()
         self._closing = threading.Event()
+        self._slips_held = False
         self._receipts: list[Receipt] = []
         self._connection = server.connect(user=user, password=password, database=shop.database)
         self.in_doubt: Receipt | None = None
@@ -71,7 +86,7 @@ class Till(threading.Thread):
                 while not self._closing.wait(self._pause_s):
                     with self._gate:
                         self._serve(cursor)
-        except pymysql.err.MySQLError as exception:
+        except (pymysql.err.MySQLError, OSError) as exception:
             # The server went away in the middle of business; that is the story's point, so the story judges it.
             self.failure = exception
 
@@ -86,11 +101,28 @@ class Till(threading.Thread):
         finally:
             self._gate.release()
 
-    def wait_until_sold(self, count: int, *, timeout_s: float = 60.0) -> None:
+    @contextmanager
+    def slips_held(self) -> Iterator[None]:
+        """The tills sell on, but upload nothing while this is held; enter it before `held`, not within."""
+        with self.held():
+            self._slips_held = True
+        try:
+            yield
+        finally:
+            self._slips_held = False
+
+    @property
+    def slips(self) -> int:
+        """How many of the receipts have a slip."""
+        return sum(receipt.slip is not None for receipt in self.receipts)
+
+    def wait_until_sold(self, count: int, *, slips: int = 0, timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
-        while self.sold < count:
+        while self.sold < count or self.slips < slips:
             if self.failure is not None or time.monotonic() > deadline:
-                cause = self.failure or f"only {self.sold} of {count} receipts after {timeout_s:.0f} s"
+                cause = self.failure or (
+                    f"only {self.sold} of {count} receipts and {self.slips} of {slips} slips after {timeout_s:.0f} s"
+                )
                 msg = f"Failed to sell: {cause}. Read the server's log."
                 raise TillError(msg)
             time.sleep(0.02)
@@ -136,6 +168,9 @@ class Till(threading.Thread):
         cursor.execute(SALE_STATEMENTS["orders"], row)
         rows = SaleRows()
         rows.add_details(sale, order_id=cursor.lastrowid, number=number, moment=moment, rng=self._rng)
+        slip = self._upload_slip(sale, number=number, moment=moment)
+        if slip is not None:
+            rows.rows["payment_slips"].append(slip.slip_row(order_id=cursor.lastrowid, moment=moment))
         rows.insert(cursor)
         if sale.customer_id is not None:
             cursor.execute(
@@ -144,11 +179,24 @@ class Till(threading.Thread):
             )
         if abandoned:
             self._connection.rollback()
+            if slip is not None and self._uploads is not None:
+                self._uploads.remove(slip)
             return
-        self.in_doubt = Receipt(number, sale.till, money(sale.total_cents), moment)
+        receipt = Receipt(number, sale.till, money(sale.total_cents), moment, slip.path if slip else None)
+        self.in_doubt = receipt
         self._connection.commit()
-        self._receipts.append(Receipt(number, sale.till, money(sale.total_cents), datetime.now(UTC)))
+        self._receipts.append(replace(receipt, committed_at=datetime.now(UTC)))
         self.in_doubt = None
+
+    def _upload_slip(self, sale: Sale, *, number: str, moment: datetime) -> Upload | None:
+        """Put the file before its row is committed: no row ever names a file that is not there."""
+        if self._uploads is None or self._slips_held or sale.method not in SLIP_METHODS:
+            return None
+        if self._rng.random() > SLIP_SHARE:
+            return None
+        slip = draw_slip(self._rng, number=number, moment=moment)
+        self._uploads.put(slip)
+        return slip
 
     def _refund(self, cursor: Any, receipt: Receipt) -> None:
         moment = datetime.now(UTC)

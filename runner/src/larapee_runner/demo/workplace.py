@@ -15,7 +15,10 @@ from .errors import DemoError
 
 MARKER = ".larapee-backup-demo"
 # Only these are removed by the next demo; what a person put beside them stays.
-CONTENTS = ("shop-server", "new-server", "branch", "restorer", "backups", "state", "inventory", "logs", "config.yml")
+CONTENTS = (
+    *("shop-server", "new-server", "shop", "new-shop", "aside"),
+    *("branch", "restorer", "backups", "state", "inventory", "logs", "config.yml"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,24 @@ class Workplace:
     @property
     def new_server(self) -> Path:
         return self.root / "new-server"
+
+    @property
+    def application(self) -> Path:
+        return self.root / "shop"
+
+    @property
+    def restored_uploads(self) -> Path:
+        return self.root / "new-shop" / "uploads"
+
+    @property
+    def restored_config(self) -> Path:
+        """What was /etc/nginx lies in etc/nginx below it."""
+        return self.root / "new-shop" / "config"
+
+    @property
+    def aside(self) -> Path:
+        """What the story compares with: pictures of the lost files."""
+        return self.root / "aside"
 
     @property
     def branch(self) -> Path:
