@@ -19,7 +19,7 @@ from tests.docs.pages import DOCS, TOP, code, table, tables
 PAGE = DOCS / "runbook.md"
 COLLECTION = TOP / "collection/ansible_collections/larapee/backup"
 RECORDER = COLLECTION / "plugins/plugin_utils/_recorder"
-FAILURES = ("BackupError", "_refusal", "fail_json")
+FAILURES = ("BackupError", "_refusal", "_unusable", "__init__", "fail_json")
 REASONS = "| `error` has | `reason` |"
 
 
@@ -51,7 +51,8 @@ def _messages() -> dict[str, list[str]]:
             if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] not in FAILURES:
                 continue
             given = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
-            words = [each.value for value in given for each in ast.walk(value) if isinstance(each, ast.Constant)]
+            each_of_them = [each.value for value in given for each in ast.walk(value) if isinstance(each, ast.Constant)]
+            words = [word for word in each_of_them if isinstance(word, str)]
             for word in words:
                 texts = [_text(each) for each in ast.walk(node) if isinstance(each, (ast.JoinedStr, ast.Constant))]
                 found.setdefault(word, []).extend(texts)
@@ -70,7 +71,7 @@ def test_what_an_error_is_said_to_have_it_has() -> None:
     for row in _reason_rows():
         (quoted,) = code(row[0])
         for word in code(row[1]):
-            known = _messages()[word] + [text for text in everywhere if word == "not_verified"]
+            known = _messages()[word] + [text for text in everywhere if word in ("not_verified", "incomplete_set")]
             stage, ended, rest = quoted.partition(" ended with status")
             if word == "stage_failed" and ended and not rest:
                 # Put together from the name of the stage.
