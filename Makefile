@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint sanity units integration coverage build acceptance clean
+.PHONY: help demo setup test lint sanity units integration coverage build acceptance bench clean
 
 VENV ?= .venv
 DEMO_DIR ?= demo-run
@@ -58,6 +58,9 @@ build: setup ## the collection's archive and the runner's wheel, in dist/
 
 acceptance: setup ## what is too long for test: real MySQL; Python 3.12 or newer with the newer ansible-core
 	@failed=0; for leg in mysql-leg second-leg; do scripts/$$leg || failed=1; done; exit $$failed
+
+bench: setup ## speed, size and memory beside the plan's own commands, with peers if PEERS=1 (BENCH_SQL_MB=220 BENCH_FILES_MB=1024 ROUNDS=3)
+	@scripts/bench
 
 clean: ## remove what the targets above made, except the demo's directory
 	rm -rf .venv .venv-second .cache .ansible dist build runner/build runner/src/*.egg-info .coverage .coverage.*

@@ -23,7 +23,8 @@ class MemberError(BackupError):
 
     def __init__(self, message: str) -> None:
         super().__init__(
-            f"{message} Nothing was changed on the target. Use another set, and keep this archive: find out who made it.",
+            f"{message} Nothing was changed on the target. Use another set, and keep this archive: find out who made "
+            "it.",
             reason="bad_member",
         )
         self.cause = message
