@@ -78,7 +78,8 @@ def choose_files(catalogue: Catalogue, *, branch: str, content: str, to: str, al
         bad = _first_bad(reached[-1], judged, branch=branch, allowed_signers=allowed_signers)
         if bad is None:
             break
-        name, skipped[name] = bad
+        name, why = bad
+        skipped[name] = why
         candidates = [entry for entry in candidates if entry.name != name]
     for entry in candidates:
         if entry.name in astray and point.reaches(entry) and _is_signed(entry, branch, allowed_signers):

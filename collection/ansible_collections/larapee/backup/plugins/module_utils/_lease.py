@@ -51,11 +51,9 @@ def _held(stack: contextlib.ExitStack, entry: Entry) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def claim(entry: Entry) -> t.Iterator[bool]:
+def claim(entry: Entry) -> contextlib.AbstractContextManager[bool]:
     """Give True, and the right to remove *entry* while it lasts, when nobody holds a lease on it."""
-    with _locked(entry, fcntl.LOCK_EX) as claimed:
-        yield claimed
+    return _locked(entry, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager

@@ -66,13 +66,16 @@ def split_path(name: bytes, *, directory: bool = False) -> tuple[bytes, ...]:
 def split_target(name: bytes, target: bytes, kind: str) -> bytes:
     """What the link *name* leads to: a plain path below the top for a hard link, any text for a symbolic one."""
     if kind == "hardlink":
+        parts: tuple[bytes, ...] | None
         try:
             parts = split_path(target)
-        except MemberError as exc:
+        except MemberError:
+            parts = None
+        if parts is None:
             raise MemberError(
                 f"Failed to accept the member '{printable(name)}': it is a hard link to '{printable(target)}', which "
                 "does not lie below the top."
-            ) from exc
+            )
         if not parts:
             raise MemberError(f"Failed to accept the member '{printable(name)}': it is a hard link to the top.")
         return b"/".join(parts)

@@ -207,25 +207,22 @@ class MemberReader:
             self._next_segment()
 
     def _sparse_map(self, block: bytes) -> None:
-        assert self._member is not None  # noqa: S101 - set by _begin, before it expects a map
+        member = t.cast(Member, self._member)  # set by _begin, before it expects a map
         self._map += block
         self._stored -= BLOCK
         numbers = bytes(self._map).split(b"\n")
         count = _pax.parse_decimal(numbers[0])
-        complete = count is not None and len(numbers) - 1 >= 1 + 2 * count
-        if not complete:
+        if count is None or len(numbers) - 1 < 1 + 2 * count:
             if self._stored < BLOCK or len(self._map) >= _LONGEST_MAP:
                 raise MemberError(
-                    f"Failed to accept the member '{printable(self._member.path)}': its map of holes has no end."
+                    f"Failed to accept the member '{printable(member.path)}': its map of holes has no end."
                 )
             return
-        assert count is not None  # noqa: S101 - complete
-        self._segments = _segments(self._member, numbers[1 : 1 + 2 * count], self._stored)
+        self._segments = _segments(member, numbers[1 : 1 + 2 * count], self._stored)
         self._next_segment()
 
     def _next_segment(self) -> None:
-        member = self._member
-        assert member is not None  # noqa: S101 - content belongs to a member
+        member = t.cast(Member, self._member)  # content belongs to a member
         for offset, size in self._segments:
             if size:
                 self._offset, self._content_left = offset, size

@@ -160,7 +160,7 @@ def test_holes_are_not_written(step: int) -> None:
         {"mtime": "1e5"},
         {"mtime": "yesterday"},
     ],
-    ids=lambda records: "-".join(records),
+    ids="-".join,
 )
 def test_records_that_make_no_sense_are_refused(records: dict[str, str]) -> None:
     info = info_of("a", size=512)

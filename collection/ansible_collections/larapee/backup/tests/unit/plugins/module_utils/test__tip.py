@@ -177,7 +177,7 @@ def test_key_that_nobody_accepts_leaves_the_tip_as_it_was(branch: Place, state: 
 
 
 def test_stock_ssh_keygen_verifies_the_newest_of_several(branch: Place, state: Path) -> None:
-    for _ in range(5):
+    for _turn in range(5):
         _tip.write_tip(request(branch, state, run_id=str(uuid.uuid4())))
     signatures = (branch.directory / "tip.json.sig").read_text()
     assert signatures.count("BEGIN SSH SIGNATURE") == 3
@@ -233,7 +233,7 @@ def test_full_disk_leaves_the_pair_as_it_was(branch: Place, state: Path, monkeyp
 def test_reader_never_takes_a_pair_that_does_not_fit(branch: Place, state: Path) -> None:
     """Two writers at once, and a reader: every tip that is read is one that was signed."""
     _tip.write_tip(request(branch, state))
-    runs = [[str(uuid.uuid4()) for _ in range(8)] for _ in range(2)]
+    runs = [[str(uuid.uuid4()) for _turn in range(8)] for _turn in range(2)]
 
     def write(ids: list[str]) -> None:
         for run_id in ids:
