@@ -1,0 +1,98 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make bench``: this project beside the plan's own commands, on the same data; see settings.py for its variables.
+
+Exits 1 when a target is missed, 2 when nothing could be measured.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from larapee_runner.demo.server import ServerError
+
+from . import dumps, estate, files, machine, report, targets, verifies, wrapper
+from .measure import Contestant, ContestantError, Meter
+from .settings import Settings, SettingsError, child_environment
+from .targets import Part
+from .tree import Tree
+
+if TYPE_CHECKING:
+    from .estate import Estate
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _dump(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    runs = meter.rounds("dump", [dumps.stage(estate)], rounds=settings.rounds)
+    plain = int(runs.samples[dumps.OURS_GZIP][0].facts["plain_size"])
+    title = f"Database: {plain / 1e6:.0f} MB of SQL; ours encrypted to two recipients, hashed and signed"
+    return Part("dump", title, dumps.PLAN, runs, plain)
+
+
+def _files(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    tell(f"Writing uploads: {settings.files_mb} MB.")
+    tree = Tree(estate.root / "uploads", megabytes=settings.files_mb, seed=settings.seed)
+    runs = meter.rounds("files", files.stages(estate, tree), rounds=settings.rounds)
+    size = f"{tree.bytes / 1e6:.0f} MB in {tree.entries} files"
+    title = f"Uploads: {size}; ours encrypted to two recipients, hashed and signed"
+    return Part("files", title, files.PLAN, runs, tree.bytes, {"entries": tree.entries})
+
+
+def _verify(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    runs = meter.rounds("verify", [verifies.stage(estate)], rounds=settings.rounds)
+    first = runs.samples[verifies.OURS][0]
+    read, count = int(first.facts["read"]), first.facts["artifacts"]
+    title = f"Verification of a place: {read / 1e6:.0f} MB in {count} artifacts; ours checks signatures too"
+    return Part("verify", title, verifies.PLAN, runs, read, {"artifacts": count})
+
+
+def _wrapper(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    stage = wrapper.stage(estate, collections=TOP / "collection")
+    rounds = settings.rounds * wrapper.ROUNDS_FACTOR if settings.rounds > 1 else 1
+    runs = meter.rounds("wrapper", [stage], rounds=rounds)
+    return Part("wrapper", "A run of a playbook that does next to nothing", wrapper.BARE, runs, 0)
+
+
+MEASURES = {"dump": _dump, "files": _files, "verify": _verify, "wrapper": _wrapper}
+
+
+def bench(settings: Settings) -> int:
+    described = machine.describe()
+    with estate.opened(settings, tell) as opened:
+        server_pid = opened.server.pid if opened.server else None
+        meter = Meter(opened.root, environ=child_environment(opened.root), server_pid=server_pid, tell=tell)
+        # Imports are compiled, and the data is in memory as it will be for all.
+        meter.run(Contestant("warm-up", estate.process("warm-up", dict)))
+        parts = [MEASURES[name](opened, meter, settings) for name in settings.parts]
+    verdicts = targets.judge(parts, rounds=settings.rounds, sha_instructions=described["sha_instructions"])
+    told = report.document(settings, described, parts, verdicts)
+    report.write(settings.out, told)
+    report.show(told)
+    tell(f"Written to {settings.out}.")
+    missed = report.missed(verdicts)
+    for sentence in missed:
+        tell(f"Missed: {sentence}.")
+    return 1 if missed else 0
+
+
+def main() -> int:
+    # What was made is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        return bench(Settings.of(os.environ))
+    except (SettingsError, ContestantError, ServerError) as problem:
+        tell(str(problem))
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

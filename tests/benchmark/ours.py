@@ -1,0 +1,86 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One process of ours, as a module is: it imports what the module imports and calls what the module calls.
+
+``python ours.py OPERATION REQUEST REPORT``: the request is a JSON file; the report tells the peak memory of this
+process alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def dump(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils._dump import dump_database
+    from ansible_collections.larapee.backup.plugins.module_utils._request import DumpRequest
+
+    outcome = dump_database(DumpRequest(**_with_tuples(request)))
+    manifest = outcome.manifest
+    if manifest is None or outcome.warnings:
+        sys.exit(f"no artifact, or one with warnings: {outcome.warnings}")
+    return {"size": manifest.size, "plain_size": manifest.plain_size, "artifact": manifest.artifact}
+
+
+def archive(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils._archive import ArchiveRequest, archive_files
+
+    outcome = archive_files(ArchiveRequest(**_with_tuples(request)))
+    manifest = outcome.manifest
+    if manifest is None or outcome.warnings or outcome.problems:
+        sys.exit(f"no artifact, or one with warnings: {outcome.warnings} {outcome.problems}")
+    companion = next(Path(request["local_path"]).glob(f"{manifest.artifact}.index.*"))
+    if manifest.kind != ("files_increment" if request["increment"] else "files_full"):
+        sys.exit(f"made {manifest.kind}")
+    return {"size": manifest.size + companion.stat().st_size, "artifact": manifest.artifact}
+
+
+def verify(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils import _verify
+
+    outcome = _verify.verify_place(_verify.VerifyRequest(**request))
+    wrong = [check for check in outcome.checks if check.status not in (_verify.OK, _verify.NOT_HERE)]
+    if wrong or not outcome.verified:
+        sys.exit(f"not verified: {wrong}")
+    return {"read": sum(entry.manifest.size for entry in outcome.verified), "artifacts": len(outcome.verified)}
+
+
+def warm_up(_request: Mapping[str, Any]) -> dict[str, Any]:
+    """Import everything, so that no contestant compiles what the next one finds compiled."""
+    from ansible_collections.larapee.backup.plugins.module_utils import _archive, _dump, _verify
+
+    return {"modules": [_archive.__name__, _dump.__name__, _verify.__name__]}
+
+
+def _with_tuples(request: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists where requests have tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in request.items()}
+
+
+OPERATIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "archive": archive,
+    "dump": dump,
+    "verify": verify,
+    "warm-up": warm_up,
+}
+
+
+def peak_mib() -> float:
+    """The high-water mark of this process: not that of the commands it started, nor of whoever started it."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def main() -> None:
+    operation, request, report = sys.argv[1:]
+    told = OPERATIONS[operation](json.loads(Path(request).read_text()))
+    Path(report).write_text(json.dumps({**told, "peak_mib": peak_mib()}))
+
+
+if __name__ == "__main__":
+    main()

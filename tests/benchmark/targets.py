@@ -1,0 +1,160 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bounds that the figures are held against, and what makes a figure worth holding against one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import dumps, files, verifies, wrapper
+from .measure import Runs
+
+MET, MISSED, NOT_JUDGED = "met", "missed", "not judged"
+LEAST_ROUNDS = 3
+# Below these, the start of a process weighs more than what it does.
+LEAST_TO_TIME = {"dump": 200_000_000, "files": 500_000_000, "verify": 500_000_000, "wrapper": 0}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part's runs; ratios are to ``baseline``, ``bytes`` is how much the contestants had to read."""
+
+    name: str
+    title: str
+    baseline: str
+    runs: Runs
+    bytes: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    name: str
+    text: str
+    bound: float
+    unit: str
+    measured: float | None
+    verdict: str
+    why: str = ""
+
+    def sentence(self) -> str:
+        return f"{self.text}: {self.measured:.3g}{self.unit} where at most {self.bound:g}{self.unit} is allowed"
+
+
+@dataclass(frozen=True)
+class _Target:
+    """``timed``: only large data and several rounds tell; else from ``least`` bytes on, one does.
+
+    ``sha``: only a processor with SHA instructions can do it.
+    """
+
+    name: str
+    part: str
+    text: str
+    bound: float
+    figure: Callable[[Runs], float]
+    unit: str = ""
+    timed: bool = True
+    least: int = 0
+    sha: bool = False
+
+
+def _ratio(name: str, to: str, figure: str) -> Callable[[Runs], float]:
+    return lambda runs: runs.ratio(name, to, figure)
+
+
+_TARGETS = (
+    _Target(
+        "dump-wall", "dump", "full dump (gzip format, the default), wall, to the plan's", 0.42,
+        _ratio(dumps.OURS_GZIP, dumps.PLAN, "wall_s"),
+    ),
+    _Target(
+        "dump-cpu", "dump", "full dump (gzip format, the default), CPU with the server's, to the plan's", 0.47,
+        _ratio(dumps.OURS_GZIP, dumps.PLAN, "all_cpu_s"),
+    ),
+    _Target(
+        "dump-size-gzip", "dump", "full dump in gzip format, size, to the plan's", 1.15,
+        _ratio(dumps.OURS_GZIP, dumps.PLAN, "size"), timed=False,
+    ),
+    _Target(
+        "dump-size-zstd", "dump", "full dump with zstd, size, to the plan's", 0.97,
+        # zstd's advantage is its window, which a small dump does not fill.
+        _ratio(dumps.OURS_ZSTD, dumps.PLAN, "size"), timed=False, least=20_000_000,
+    ),
+    _Target(
+        "files-wall", "files", "uploads full, wall, to the plan's", 0.03,
+        _ratio(files.OURS_FULL, files.PLAN, "wall_s"),
+    ),
+    _Target(
+        "files-size", "files", "uploads full with its index, size, to the plan's", 1.02,
+        _ratio(files.OURS_FULL, files.PLAN, "size"), timed=False,
+    ),
+    _Target(
+        "increment-wall", "files", "uploads increment, 1 % changed, wall, to our full", 0.10,
+        _ratio(files.OURS_INCREMENT, files.OURS_FULL, "wall_s"),
+    ),
+    _Target(
+        "verify-wall", "verify", "verification of stored bytes, wall, to sha256sum", 0.28,
+        _ratio(verifies.OURS, verifies.PLAN, "wall_s"), sha=True,
+    ),
+    _Target(
+        "wrapper-cpu", "wrapper", "larapee-backup run, CPU above ansible-playbook's", 0.4,
+        lambda runs: runs.difference(wrapper.WRAPPED, wrapper.BARE, "cpu_s"), unit=" s",
+    ),
+)  # fmt: skip
+MEMORY_MIB = 64
+
+
+def judge(parts: Sequence[Part], *, rounds: int, sha_instructions: bool) -> list[Verdict]:
+    """One verdict for each target whose part was measured, and one for the memory of all our processes."""
+    by_name = {part.name: part for part in parts}
+    verdicts = []
+    for target in _TARGETS:
+        part = by_name.get(target.part)
+        if part is None:
+            verdicts.append(_unmeasured(target))
+            continue
+        measured = target.figure(part.runs)
+        why = _not_worth_judging(target, part, rounds=rounds, sha_instructions=sha_instructions)
+        verdict = NOT_JUDGED if why else _verdict(measured, target.bound)
+        verdicts.append(Verdict(target.name, target.text, target.bound, target.unit, measured, verdict, why))
+    peak = _peak(parts)
+    text = "our own process, peak memory"
+    verdict, why = (NOT_JUDGED, "not measured") if peak is None else (_verdict(peak, MEMORY_MIB), "")
+    verdicts.append(Verdict("memory", text, MEMORY_MIB, " MiB", peak, verdict, why))
+    return verdicts
+
+
+def _unmeasured(target: _Target) -> Verdict:
+    return Verdict(target.name, target.text, target.bound, target.unit, None, NOT_JUDGED, "not measured")
+
+
+def _verdict(measured: float, bound: float) -> str:
+    return MET if measured <= bound else MISSED
+
+
+def _not_worth_judging(target: _Target, part: Part, *, rounds: int, sha_instructions: bool) -> str:
+    if target.timed and rounds < LEAST_ROUNDS:
+        return f"needs {LEAST_ROUNDS} rounds"
+    least = LEAST_TO_TIME[part.name] if target.timed else target.least
+    if part.bytes < least:
+        return f"needs {least // 1_000_000} MB to read"
+    if target.sha and not sha_instructions:
+        return "this processor has no SHA instructions"
+    return ""
+
+
+def _peak(parts: Sequence[Part]) -> float | None:
+    peaks = [
+        sample.own_peak_mib
+        for part in parts
+        for samples in part.runs.samples.values()
+        for sample in samples
+        if sample.own_peak_mib is not None
+    ]
+    return max(peaks, default=None)
+
+
+__all__ = ("MEMORY_MIB", "MET", "MISSED", "NOT_JUDGED", "Part", "Verdict", "judge")
