@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +126,8 @@ def test_the_runbook_operates_it(deployed: Deployed) -> None:
     world = deployed.world
     before = {row.run_id for row in rows(world)}
     sql(world.target, f"DROP DATABASE {DATABASE}")
+    for name in ("uploads", "config"):
+        shutil.rmtree(world.path(f"/srv/restored-{name}"))
     output = follow(RUNBOOK, world)
     done = [(row.kind, row.status, row.check_mode) for row in reversed(rows(world)) if row.run_id not in before]
     assert done == [

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,46 @@ def test_a_full_and_its_increments_give_the_tree(person: Person) -> None:
     compared = ["diff", "--recursive", "--no-dereference", str(person.shop.uploads), str(person.target)]
     assert subprocess.run(compared, capture_output=True).stdout == b""
     assert listing(person.target) == listing(person.shop.uploads)
+
+
+def access_list(*entries: tuple[int, int, int]) -> bytes:
+    """A POSIX ACL as the kernel takes it, of tags, permissions and numbers of users."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def test_access_lists_come_back_and_the_page_says_who_gets_one_more(person: Person) -> None:
+    nobody, uploads = 2**32 - 1, person.shop.uploads
+    owner, group, mask, other = (0x01, 7, nobody), (0x04, 5, nobody), (0x10, 7, nobody), (0x20, 0, nobody)
+    directory = uploads / "shared"
+    directory.mkdir()
+    for name in ("a full", "an increment"):
+        for each in ("bare", "listed", "private"):
+            (directory / f"{each} in {name}").write_text(each)
+        (directory / f"bare in {name}").chmod(0o640)
+        (directory / f"private in {name}").chmod(0o600)
+        listed = access_list(owner, (0x02, 6, 4321), group, mask, other)
+        os.setxattr(directory / f"listed in {name}", "system.posix_acl_access", listed)
+        if name == "a full":
+            default = access_list(owner, (0x02, 7, 1234), group, mask, other)
+            os.setxattr(directory, "system.posix_acl_default", default)
+            person.shop.full()
+            os.removexattr(directory, "system.posix_acl_default")
+    os.setxattr(directory, "system.posix_acl_default", default)
+    person.shop.increment()
+    assert person.follows(person.shop.chain()[0]).returncode == 0
+    assert listing(person.target) == listing(uploads)
+    restored = person.target / "shared"
+    assert os.getxattr(restored, "system.posix_acl_default") == default
+    for path in directory.iterdir():
+        before, after = access_of(path), access_of(restored / path.name)
+        # What is inherited is masked by the group bits: to a file that only its owner may use it gives nothing.
+        assert after == before or (path.name.startswith(("bare", "private")) and b"" == before), path.name
+    assert "admits those whom the default ACL\nnames, as far as the file's group bits go" in PAGE.read_text()
+
+
+def access_of(path: Path) -> bytes:
+    name = "system.posix_acl_access"
+    return os.getxattr(path, name) if name in os.listxattr(path) else b""
 
 
 def test_without_the_last_increment_it_is_the_moment_before(person: Person) -> None:

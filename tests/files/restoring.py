@@ -10,6 +10,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,11 @@ def restorers_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture
 def restoring(tmp_path: Path, restorers_keys: Keys) -> Restoring:
     return Restoring(tmp_path, restorers_keys)
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """What a Python process of its own needs to import what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **more}
 
 
 class Restoring:

@@ -260,3 +260,11 @@ def test_adopted_ones_are_older_than_all_own_ones(restoring: Restoring) -> None:
     assert outcome.chain[0].name == old
     assert outcome.plan["recovery_point"] == "2026-11-20T23:15:02Z"
     assert (restoring.target / "state").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("word", ["unreadable", "vanished"])
+def test_what_the_artifact_lacks_is_said(restoring: Restoring, word: str) -> None:
+    problems = {"changed": 0, "vanished": 0, "unreadable": 0, "skipped": 0, word: 2}
+    name = restoring.full(tar(member("./"), member("./a", b"1")), problems=problems)
+    (warning,) = restoring.restore().warnings
+    assert f"2 paths were {word} when {name} was made" in warning

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from tests.files.restoring import BRANCH, member, picture, restorers_keys, restoring, tar
+from tests.files.restoring import BRANCH, child_environment, member, picture, restorers_keys, restoring, tar
 
 if TYPE_CHECKING:
     from tests.files.restoring import Restoring
@@ -71,7 +71,8 @@ def argv(shop: Restoring, module: str, name: str, before: int, *, after: bool = 
 
 
 def killed(shop: Restoring, module: str, name: str, before: int = 0, *, after: bool = False) -> None:
-    done = subprocess.run(argv(shop, module, name, before, after=after), capture_output=True, text=True, check=False)
+    command = argv(shop, module, name, before, after=after)
+    done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -130,7 +131,7 @@ def test_an_exchange_without_end_that_is_only_interrupted(shop: Restoring, monke
 def test_a_living_restore_is_not_cleared_away(shop: Restoring, tmp_path: Path) -> None:
     process = subprocess.Popen(
         argv(shop, "_dirfd", "sync_filesystem", 0),
-        env={**os.environ, "HOLD": "1"},
+        env=child_environment(HOLD="1"),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -12,7 +12,7 @@ import sys
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from tests.files.restoring import member, restorers_keys, restoring, tar
+from tests.files.restoring import child_environment, member, restorers_keys, restoring, tar
 
 if TYPE_CHECKING:
     from tests.files.restoring import Restoring
@@ -33,7 +33,8 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 def peak_mib(restoring: Restoring, **changes: Any) -> int:
     argv = [sys.executable, "-c", CHILD, json.dumps(vars(restoring.request(**changes)))]
-    return int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout) // 1024
+    done = subprocess.run(argv, env=child_environment(), capture_output=True, text=True, check=True)
+    return int(done.stdout) // 1024
 
 
 def names() -> list[str]:

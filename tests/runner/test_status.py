@@ -41,6 +41,7 @@ def row(
         playbook="larapee.backup.branch_backup",
         recovery_point=point,
         evidence=Evidence.PENDING if status == "pending" else Evidence.OBSERVED,
+        details={"plan": {}, "uploads": {"plan": {"paths": []}}} if kind == "restore" else {},
     )
     return dataclasses.replace(record, **more)
 
@@ -142,6 +143,16 @@ def test_a_kind_that_is_there_and_never_succeeded_is_broken() -> None:
 def test_rto_is_the_time_of_the_newest_restore(kind: str) -> None:
     assert states([row(kind, age=timedelta(days=1), duration_s=3600.0)])["rto"] == "ok"
     assert states([row(kind, age=timedelta(days=1), duration_s=3601.0)])["rto"] == "broken"
+
+
+@pytest.mark.parametrize(
+    "details",
+    [{"plan": {}}, {"uploads": {"plan": {"paths": []}}}, {"plan": {}, "uploads": {"plan": {"paths": ["a.jpg"]}}}],
+    ids=["database alone", "uploads alone", "one file"],
+)
+def test_a_restore_of_a_part_says_nothing_of_the_rto(details: dict[str, Any]) -> None:
+    rows = [row("restore", age=timedelta(days=1), duration_s=4.0, details=details)]
+    assert states(rows)["rto"] == "not_run"
 
 
 def test_the_newest_restoring_run_counts() -> None:

@@ -40,6 +40,7 @@ class Row(Protocol):
     check_mode: bool
     recovery_point: str | None
     error: str | None
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available:
     able = available | {row.kind for row in own if row.kind}
     objectives = [
         _rpo(own, now=now, able=able),
-        _rto(successes),
+        _rto(own),
         _age("verify", successes["verify"], limit=VERIFY_AGE, now=now, able=able),
         _age("drill", successes["drill"], limit=DRILL_AGE, now=now, able=able),
     ]
@@ -127,13 +128,20 @@ def _rpo(rows: Sequence[Row], *, now: datetime, able: Iterable[str]) -> Objectiv
     return Objective("rpo", state, age, limit, f"recovery point {_stamp(point)}{between if state == 'broken' else ''}")
 
 
-def _rto(successes: dict[str, Row | None]) -> Objective:
+def _rto(rows: Iterable[Row]) -> Objective:
     limit = RTO.total_seconds()
-    row = _latest(found for kind in RESTORING_KINDS if (found := successes[kind]) is not None)
+    row = _latest(row for row in rows if row.kind in RESTORING_KINDS and row.status == "success" and _is_whole(row))
     if row is None or row.duration_s is None:
-        return Objective("rto", "not_run", None, limit, "NOT RUN: nothing has been restored yet")
+        return Objective("rto", "not_run", None, limit, "NOT RUN: no whole set has been restored yet")
     state: State = "ok" if row.duration_s <= limit else "broken"
     return Objective("rto", state, row.duration_s, limit, f"the last {row.kind} took this long")
+
+
+def _is_whole(row: Row) -> bool:
+    """Whether the shop could open with what was restored: the database, and all of the uploads."""
+    uploads = row.details.get("uploads")
+    plan = uploads.get("plan") if isinstance(uploads, dict) else None
+    return row.kind == "drill" or ("plan" in row.details and isinstance(plan, dict) and not plan.get("paths"))
 
 
 def _age(kind: str, row: Row | None, *, limit: timedelta, now: datetime, able: Iterable[str]) -> Objective:

@@ -28,12 +28,13 @@ class FileChoice:
     """``entries``: a full and its increments in order, or one config snapshot.
 
     ``skipped`` maps artifacts that had to be passed over to what is wrong with them, ``without_index`` those of
-    ``entries`` whose companion cannot be used.
+    ``entries`` whose companion cannot be used. ``newest`` is the recovery point of the newest state that there is.
     """
 
     entries: tuple[Entry, ...]
     skipped: t.Mapping[str, str]
     without_index: t.Mapping[str, str]
+    newest: dt.datetime
 
     @property
     def recovery_point(self) -> dt.datetime:
@@ -57,6 +58,33 @@ class _Point:
             return entry.manifest.recovery_point <= self.time
         return self.number is None or entry.manifest.set_number <= self.number
 
+    def choose(self, states: t.Sequence[_State]) -> _State | None:
+        """The newest of *states* that is right for this point.
+
+        A run gets its number when its first artifact is done, so the numbers within a chain need not rise: what ends
+        with the set's own artifact is the set's, whatever came before it. Times are not crossed anywhere in a chain.
+        """
+        if self.number is not None:
+            own = [state for state in states if state.last.manifest.set_number == self.number]
+            found = own or [state for state in states if self.reaches(state.last)]
+            return found[-1] if found else None
+        return next((state for state in reversed(states) if all(map(self.reaches, state.entries))), None)
+
+
+class _State(t.NamedTuple):
+    """The first *length* artifacts of a chain: so many need no copy each."""
+
+    chain: tuple[Entry, ...]
+    length: int
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return self.chain[: self.length]
+
+    @property
+    def last(self) -> Entry:
+        return self.chain[self.length - 1]
+
 
 def choose_files(catalogue: Catalogue, *, branch: str, content: str, to: str, allowed_signers: str) -> FileChoice:
     """Return the newest whole state of *content* at *to*: ``latest``, a time (nothing after it), ``set:N``.
@@ -72,10 +100,10 @@ def choose_files(catalogue: Catalogue, *, branch: str, content: str, to: str, al
     judged: set[str] = set()
     while True:
         states, astray = _states(candidates)
-        reached = [state for state in states if all(point.reaches(entry) for entry in state)]
-        if not reached:
+        state = point.choose(states)
+        if state is None:
             raise _out_of_reach(point, branch, content, states=states, skipped={**skipped, **astray})
-        bad = _first_bad(reached[-1], judged, branch=branch, allowed_signers=allowed_signers)
+        bad = _first_bad(state.entries, judged, branch=branch, allowed_signers=allowed_signers)
         if bad is None:
             break
         name, why = bad
@@ -84,7 +112,12 @@ def choose_files(catalogue: Catalogue, *, branch: str, content: str, to: str, al
     for entry in candidates:
         if entry.name in astray and point.reaches(entry) and _is_signed(entry, branch, allowed_signers):
             skipped[entry.name] = astray[entry.name]
-    choice = FileChoice(entries=reached[-1], skipped=skipped, without_index=_without_index(reached[-1]))
+    choice = FileChoice(
+        entries=state.entries,
+        skipped=skipped,
+        without_index=_without_index(state.entries),
+        newest=states[-1].last.manifest.recovery_point,
+    )
     if to != LATEST:
         _require_exact(point, choice, branch)
     return choice
@@ -114,16 +147,16 @@ def _parse(to: str, catalogue: Catalogue, branch: str) -> _Point:
     return _Point(text=f"set {number}", number=number)
 
 
-def _states(candidates: t.Sequence[Entry]) -> tuple[list[tuple[Entry, ...]], dict[str, str]]:
+def _states(candidates: t.Sequence[Entry]) -> tuple[list[_State], dict[str, str]]:
     """Every state that can be put together, oldest first; and what belongs to none."""
     by_name = {entry.name: entry for entry in candidates}
     if any(entry.manifest.kind == "config" for entry in candidates):
-        return [(entry,) for entry in sorted(candidates, key=lambda entry: entry.manifest.order)], {}
+        return [_State((entry,), 1) for entry in sorted(candidates, key=lambda entry: entry.manifest.order)], {}
     chains, astray = _chain.file_chains(entry.manifest for entry in candidates)
     states = []
     for chain in chains:
         artifacts = tuple(by_name[manifest.artifact] for manifest in chain.artifacts)
-        states += [artifacts[: length + 1] for length in range(len(artifacts))]
+        states += [_State(artifacts, length + 1) for length in range(len(artifacts))]
     return states, astray
 
 
@@ -184,7 +217,7 @@ def _out_of_reach(
     branch: str,
     content: str,
     *,
-    states: t.Sequence[tuple[Entry, ...]],
+    states: t.Sequence[_State],
     skipped: t.Mapping[str, str],
 ) -> BackupError:
     reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
@@ -197,8 +230,8 @@ def _out_of_reach(
         )
     damaged = f" (not usable: {reasons})" if reasons else ""
     return BackupError(
-        f"Failed to restore {branch} to {point.text}: no {content} here are that old{damaged}. {_nearest(states[0])} "
-        "Give that, or look for older ones at another place.",
+        f"Failed to restore {branch} to {point.text}: no {content} here are that old{damaged}. "
+        f"{_nearest(states[0].entries)} Give that, or look for older ones at another place.",
         reason="target_out_of_reach",
     )
 

@@ -207,6 +207,8 @@ def _plan(
         "content": request.content,
         "set": choice.set_number or None,
         "recovery_point": point,
+        "newest": _manifest.format_time(choice.newest),
+        "unreadable": last.document["problems"]["unreadable"],
         "entries": last.document["tree"]["entries"],
         "bytes": last.document["tree"]["bytes"],
         "paths": list(request.paths),
@@ -229,6 +231,14 @@ def _warn(
     if any(entry.manifest.adopted_moment is not None for entry in choice.entries):
         warnings.append(
             f"{choice.entries[0].name} was taken over from an older cron line: nothing says which files it must hold."
+        )
+    last = choice.entries[-1]
+    missing = {word: last.manifest.document["problems"][word] for word in ("unreadable", "vanished")}
+    if any(missing.values()):
+        named = " and ".join(f"{count} paths were {word}" for word, count in missing.items() if count)
+        warnings.append(
+            f"{named} when {last.name} was made: they are missing here, or as an older artifact has them. Its index "
+            "names them; another set may hold them."
         )
     newer = [f"{name}: {why}" for name, why in choice.skipped.items()]
     kinds = _file_choose.KINDS[request.content]

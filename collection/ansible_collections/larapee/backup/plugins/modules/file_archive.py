@@ -54,6 +54,13 @@ options:
     type: bool
     default: false
     version_added: 0.1.0
+  always:
+    description:
+      - Publish an increment also when nothing changed, so that a set has its own artifact and does not depend on what
+        other runs made meanwhile.
+    type: bool
+    default: false
+    version_added: 0.1.0
 """
 
 EXAMPLES = r"""
@@ -129,6 +136,7 @@ def main() -> None:
             "content": {"type": "str", "choices": ["uploads", "config"], "required": True},
             "paths": {"type": "list", "elements": "path", "required": True},
             "increment": {"type": "bool", "default": False},
+            "always": {"type": "bool", "default": False},
         }
     )
     options = module.params
@@ -141,6 +149,7 @@ def main() -> None:
                     content=options["content"],
                     paths=tuple(options["paths"]),
                     increment=options["increment"],
+                    always=options["always"],
                 ),
                 check_mode=module.check_mode,
             )
