@@ -84,9 +84,13 @@ def bench(settings: Settings) -> int:
     return 1 if missed else 0
 
 
+def _stop(number: int, _frame: object) -> None:
+    tell("Stopped: what was made is removed, and nothing is written of what was measured.")
+    sys.exit(128 + number)
+
+
 def main() -> int:
-    # What was made is removed on the way out.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         return bench(Settings.of(os.environ))
     except (SettingsError, ContestantError, ServerError) as problem:

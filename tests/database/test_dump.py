@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -271,6 +272,28 @@ def test_a_clock_set_back_keeps_the_order_and_is_said(estate: Estate, monkeypatc
     assert "clock" in outcome.warnings[0]
     chosen = estate.restore(check_mode=True)
     assert chosen.entry.name == outcome.manifest.artifact
+
+
+def test_after_an_older_state_was_put_back_numbers_go_on_and_latest_is_the_latest(
+    estate: Estate, tmp_path: Path
+) -> None:
+    signers = str(estate.keys.allowed_signers)
+    for number in range(1, 10):
+        outcome = estate.dump(allowed_signers=signers)
+        assert outcome.manifest is not None
+        assert (outcome.manifest.sequence, outcome.manifest.set_number) == (number, number)
+        if number == 3:
+            shutil.copytree(estate.state, tmp_path / "day 3")
+    shutil.rmtree(estate.state)
+    shutil.copytree(tmp_path / "day 3", estate.state)
+    sql(estate.source, "INSERT INTO orders (total) VALUES (77.77)", database=DATABASE)
+    outcome = estate.dump(allowed_signers=signers)
+    assert outcome.manifest is not None
+    assert outcome.warnings == []
+    assert (outcome.manifest.sequence, outcome.manifest.set_number) == (10, 10)
+    assert estate.restore().entry.name == outcome.manifest.artifact
+    assert sql(estate.target, "SELECT COUNT(*) FROM orders WHERE total = 77.77", database=DATABASE) == "1\n"
+    assert estate.verify().failures == []
 
 
 def test_a_manifest_holds_no_amounts_and_no_rows(estate: Estate) -> None:

@@ -132,7 +132,13 @@ def test_the_runbook_operates_it(deployed: Deployed) -> None:
     done = [(row.kind, row.status, row.check_mode) for row in reversed(rows(world)) if row.run_id not in before]
     assert done == [
         ("full", "success", False),
+        ("increment", "success", False),
+        ("log", "success", False),
         ("verify", "success", False),
+        ("retention", "success", True),
+        *[("retention", "success", False)] * 5,
+        ("sync", "success", True),
+        ("sync", "success", False),
         ("restore", "success", True),
         ("restore", "success", False),
         ("restore", "success", False),

@@ -113,7 +113,7 @@ def test_each_kind_of_run_takes_its_parts_of_one_set(branch: Branch) -> None:
 
     outcome = branch.verify()
     assert outcome.failures == []
-    assert len(outcome.verified) == 7
+    assert len(outcome.verified) == 8
 
 
 def test_kind_that_is_no_backup_is_refused(branch: Branch) -> None:

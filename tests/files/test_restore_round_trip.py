@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _sequence
 from ansible_collections.larapee.backup.plugins.module_utils._archive import ArchiveRequest, archive_files
 from tests.files.restoring import picture, restorers_keys, restoring
 
@@ -33,16 +34,17 @@ class Branch:
         self.uploads.mkdir()
         self.artifacts: list[str] = []
 
-    def archive(self, *, increment: bool) -> None:
+    def archive(self, *, increment: bool, run_id: str = "", always: bool = False) -> None:
         outcome = archive_files(
             ArchiveRequest(
                 branch="branch-001",
                 content="uploads",
                 paths=(str(self.uploads),),
                 increment=increment,
+                always=always,
                 local_path=str(self.restoring.place),
                 state_path=str(self.restoring.state),
-                run_id=str(uuid.uuid4()),
+                run_id=run_id or str(uuid.uuid4()),
                 signing_key=str(self.restoring.keys.signing_key),
                 recipients=self.restoring.keys.recipients,
                 reserve_bytes=0,
@@ -201,3 +203,53 @@ def test_links_that_are_one_file_are_one_file_again(branch: Branch) -> None:
     branch.restoring.restore()
     target = branch.restoring.target
     assert len({(target / name).stat().st_ino for name in ("new\nline", "zz", "aa")}) == 1
+
+
+@pytest.mark.parametrize("changes_after", [True, False])
+def test_a_set_that_another_run_overlapped_comes_back_with_all_that_came_before(
+    restoring: Restoring, changes_after: bool
+) -> None:
+    """A run gets its number with its first artifact, the dump: another one may archive the uploads in between."""
+    branch = Branch(restoring)
+    (branch.uploads / "first").write_bytes(b"1")
+    branch.archive(increment=False)
+    run = str(uuid.uuid4())
+    number = _sequence.set_number(
+        _catalog.read_catalogue(str(restoring.place)),
+        str(restoring.state),
+        branch="branch-001",
+        run_id=run,
+        allowed_signers=str(restoring.keys.allowed_signers),
+    )
+    (branch.uploads / "slip").write_bytes(b"2")
+    branch.archive(increment=True)
+    if changes_after:
+        (branch.uploads / "third").write_bytes(b"3")
+    branch.archive(increment=True, run_id=run, always=True)
+    expected = picture(branch.uploads)
+    (branch.uploads / "later").write_bytes(b"4")
+    branch.archive(increment=True)
+    outcome = restoring.restore(to=f"set:{number}")
+    assert picture(restoring.target) == expected
+    assert outcome.plan["newest"] >= outcome.plan["recovery_point"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_name_that_moves_takes_the_other_names_of_its_file_along(branch: Branch) -> None:
+    for name in ("d1", "d2", "d5/deep"):
+        (branch.uploads / name).mkdir(parents=True)
+    (branch.uploads / "d1" / "A").write_bytes(b"one inode")
+    for name in ("d2/B", "d5/deep/C"):
+        os.link(branch.uploads / "d1" / "A", branch.uploads / name)
+    (branch.uploads / "d2" / "alone").write_bytes(b"x")
+    branch.archive(increment=False)
+    for before, after in (("d1", "d3"), ("d3", "d4")):
+        (branch.uploads / before).rename(branch.uploads / after)
+        branch.archive(increment=True)
+        by_hand = branch.restoring.root / f"by-hand-{after}"
+        branch.restore_with_stock_tools(by_hand)
+        branch.restoring.target = branch.restoring.root / f"restored-{after}"
+        branch.restoring.restore()
+        for target in (by_hand, branch.restoring.target):
+            assert len({(target / name).stat().st_ino for name in (f"{after}/A", "d2/B", "d5/deep/C")}) == 1
+            assert picture(target) == picture(branch.uploads)

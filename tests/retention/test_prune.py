@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _ledger, _lock
+from ansible_collections.larapee.backup.plugins.module_utils import _ledger, _lock, _sequence
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from tests.retention.branch import PARTS, deleted, kept, reason
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import BRANCH
+from tests.retention.branch import PARTS, RUNS, deleted, kept, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -285,6 +286,14 @@ def test_a_set_with_a_number_that_was_never_given_decides_nothing(shop: Branch) 
     assert deleted(outcome) == {1: 10, 2: 10, 3: 10}
     assert "never given" in outcome.warnings[0]
     assert forged.exists()
+
+
+def test_sets_that_an_older_state_does_not_know_replace_others(shop: Branch) -> None:
+    for kind in RUNS["full"]:
+        _sequence.remember(str(shop.state), branch=BRANCH, kind=kind, number=3)
+    outcome = shop.prune()
+    assert deleted(outcome) == {1: 10, 2: 10, 3: 10}
+    assert outcome.warnings == []
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ from ._digest import Both, Digest
 from ._errors import BackupError
 from ._index import Index
 from ._lineage import CONFIG_KIND, FULL, INCREMENT, Lineage, NothingYet
+from ._outward import OutwardLinks
 from ._problems import UNREADABLE, Problems
+from ._relinked import find_relinked
 from ._walk import DEEPEST, Directory, Leaf, Root, Walk
 
 
@@ -45,7 +47,8 @@ from ._walk import DEEPEST, Directory, Leaf, Root, Walk
 class ArchiveRequest:
     """What to archive and where to; see :class:`_making.Making` for what it shares with other requests.
 
-    ``content`` is ``uploads`` (one path) or ``config``; an ``increment`` of the config is all of it, if it changed.
+    ``content`` is ``uploads`` (one path) or ``config``; an ``increment`` of config is all of it, if it changed. With
+    ``always`` one of nothing is made too: a set with its own artifact does not depend on other runs.
     """
 
     branch: str
@@ -56,6 +59,7 @@ class ArchiveRequest:
     run_id: str
     signing_key: str
     increment: bool = False
+    always: bool = False
     compression: str = "zstd"
     encrypt: bool = True
     recipients: tuple[str, ...] = ()
@@ -178,7 +182,7 @@ class _Run:
         """Count what would be read."""
         counts, changed = self._look()
         self.outcome.plan.update(counts)
-        self.outcome.unchanged = not changed
+        self.outcome.unchanged = not changed and not self._request.always
         if self.outcome.unchanged:
             self.outcome.plan["kind"] = None
 
@@ -186,7 +190,7 @@ class _Run:
         # Taken before the tree is read: what is there by now is in the artifact, whatever the clock does later.
         now = _clock.now()
         if self._kind == CONFIG_KIND and self._snapshot is not None:
-            if not self._look()[1]:
+            if not self._look()[1] and not self._request.always:
                 self._leave(now)
                 return
             self.outcome = dataclasses.replace(self.outcome, problems={}, counts={})
@@ -216,8 +220,9 @@ class _Run:
             nonlocal gone
             gone += 1
 
+        relinked = self._relinked()
         comparison = Comparison(self._snapshot, gone=count_gone) if self._snapshot is not None else None
-        walk = Walk(self._roots, problems=problems, comparison=comparison)
+        walk = Walk(self._roots, problems=problems, comparison=comparison, relinked=relinked)
         entries = size = 0
         with contextlib.closing(walk.events()) as events:
             for event in events:
@@ -232,6 +237,11 @@ class _Run:
             counts = {"entries": walk.entries, "bytes": walk.size, "deletions": 0}
         return counts, bool(entries or gone)
 
+    def _relinked(self) -> frozenset[tuple[int, int]]:
+        if self._kind != INCREMENT or self._snapshot is None:
+            return frozenset()
+        return find_relinked(self._roots, self._snapshot)
+
     def _archive(
         self, reservation: _publish.Reservation, index: Index, writer: _snapshot.SnapshotWriter, now: dt.datetime
     ) -> _manifest.Manifest | None:
@@ -239,13 +249,16 @@ class _Run:
         problems = Problems(index.problem)
         increment = self._kind == INCREMENT
         snapshot = self._snapshot if increment else None
+        relinked = self._relinked()
         comparison = Comparison(snapshot, gone=index.gone) if snapshot is not None else None
-        walk = Walk(self._roots, problems=problems, comparison=comparison, writer=writer)
-        tree = TreeArchive(walk, index=index, problems=problems, increment=increment)
+        walk = Walk(self._roots, problems=problems, comparison=comparison, writer=writer, relinked=relinked)
+        outward = OutwardLinks(self._roots)
+        tree = TreeArchive(walk, index=index, problems=problems, outward=outward, increment=increment)
         stored = self._pass(tree, reservation.open_part())
         self._note_problems(problems)
+        self.outcome.warnings += outward.warnings(self._request.content)
         self.outcome.plan.update(entries=index.entries, bytes=index.size, deletions=index.deletions)
-        if increment and not index.entries and not index.deletions:
+        if increment and not index.entries and not index.deletions and not self._request.always:
             return None
         companion = self._pass(index, reservation.open_companion())
         facts = {

@@ -19,6 +19,7 @@ from . import _tar
 from ._digest import Digest
 from ._index import Index
 from ._outlet import Outlet
+from ._outward import OutwardLinks
 from ._problems import CHANGED, Problems
 from ._walk import Directory, Leaf, Walk, open_file
 
@@ -33,12 +34,13 @@ _KEPT_XATTRS: t.Final = ("user.", "system.posix_acl_")
 
 
 class TreeArchive:
-    """The producer of an archive's pipeline; ``plain`` is the digest of the tar."""
+    """The producer of an archive's pipeline; ``plain`` is the digest of the tar. *outward* is told of every link."""
 
-    def __init__(self, walk: Walk, *, index: Index, problems: Problems, increment: bool) -> None:
+    def __init__(self, walk: Walk, *, index: Index, problems: Problems, outward: OutwardLinks, increment: bool) -> None:
         self._walk = walk
         self._index = index
         self._problems = problems
+        self._outward = outward
         self._increment = increment
         self._links: dict[tuple[int, int], bytes] = {}
         self.plain = Digest()
@@ -75,6 +77,7 @@ class TreeArchive:
             return
         self._outlet.put(_tar.header(leaf.path, _tar.SYMBOLIC_LINK, status, target=target))
         self._index.link(leaf.path, status, "symlink", target)
+        self._outward.see(leaf.path, target)
 
     def _add_file(self, leaf: Leaf) -> None:
         try:

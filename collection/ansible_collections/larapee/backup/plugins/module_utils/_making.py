@@ -74,8 +74,11 @@ class Surroundings:
             self.last = _sequence.last_given(making.state_path, branch=self.branch, kind=self.kind)
         except _sequence.SequenceError as exc:
             self.warnings.append(f"Numbers go on from the catalogue: {exc}.")
-        self.catalogue = _sequence.credible(found, last=self.last, branch=self.branch, kind=self.kind)
-        never_given = [entry.name for entry in found.entries if entry not in self.catalogue.entries]
+        self.catalogue = _sequence.credible(
+            found, last=self.last, branch=self.branch, kind=self.kind, allowed_signers=making.allowed_signers
+        )
+        counting = {entry.name for entry in self.catalogue.entries}
+        never_given = [entry.name for entry in found.entries if entry.name not in counting]
         if never_given:
             self.warnings.append(f"Their numbers were never given, so they do not count: {', '.join(never_given)}.")
 
@@ -151,7 +154,13 @@ def common_fields(
         "branch": making.branch,
         "kind": around.kind,
         "sequence": _sequence.next_number(around.catalogue, last=around.last, branch=making.branch, kind=around.kind),
-        "set": _sequence.set_number(around.catalogue, making.state_path, branch=making.branch, run_id=making.run_id),
+        "set": _sequence.set_number(
+            around.catalogue,
+            making.state_path,
+            branch=making.branch,
+            run_id=making.run_id,
+            allowed_signers=making.allowed_signers,
+        ),
         "epoch": epoch,
         "created_at": _manifest.format_time(created_at),
         "run_id": making.run_id,

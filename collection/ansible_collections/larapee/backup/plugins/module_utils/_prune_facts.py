@@ -32,7 +32,9 @@ def credible_catalogue(request: PruneRequest) -> tuple[Catalogue, list[str]]:
         except _sequence.SequenceError as exc:
             warnings.append(f"Every number of kind {kind} counts: {exc}.")
         else:
-            catalogue = _sequence.credible(catalogue, last=last, branch=request.branch, kind=kind)
+            catalogue = _sequence.credible(
+                catalogue, last=last, branch=request.branch, kind=kind, allowed_signers=request.allowed_signers
+            )
     names = {entry.name for entry in catalogue.entries}
     strange = [entry.name for entry in found.entries if entry.name not in names]
     if strange:

@@ -15,7 +15,8 @@ import os
 from . import _io
 from ._errors import BackupError
 
-_CHECK_EVERY = 16 * 1024 * 1024
+# Others write to the disk too, so what was left at the last look is not relied on for longer.
+_LOOK_EVERY = 16 * 1024 * 1024
 
 
 class Allowance:
@@ -28,10 +29,14 @@ class Allowance:
         self.directory = directory
         self._quota = quota_bytes
         self._reserve = reserve_bytes
-        self._since_check = 0
+        self._passed = 0
+        self._headroom = 0
 
-    def require(self, expected: int, *, what: str) -> None:
-        """Raise BackupError unless *expected* more bytes are allowed; *what* follows "Failed to"."""
+    def require(self, expected: int, *, what: str) -> int:
+        """Return what is left beyond *expected* more bytes; *what* follows "Failed to".
+
+        Raises BackupError when they are not allowed.
+        """
         used, free = used_bytes(self.directory), self._free()
         if self._quota and used + expected > self._quota:
             raise BackupError(
@@ -45,12 +50,15 @@ class Allowance:
                 f"size and the reserve. Free space or move {self.directory}.",
                 reason="disk_full",
             )
+        left = free - expected - self._reserve
+        return min(left, self._quota - used - expected) if self._quota else left
 
     def feed(self, block: memoryview) -> None:
-        self._since_check += len(block)
-        if self._since_check >= _CHECK_EVERY:
-            self._since_check = 0
-            self.require(0, what="go on writing")
+        """Before *block* is written."""
+        self._passed += len(block)
+        if self._passed > min(_LOOK_EVERY, self._headroom):
+            self._headroom = self.require(len(block), what="go on writing")
+            self._passed = 0
 
     def _free(self) -> int:
         directory = self.directory

@@ -5,7 +5,8 @@
 """The rising number of each artifact of a branch and kind.
 
 The highest number ever given is kept beside the state, so that it goes on rising when a place has lost its newest
-manifests, and so that their loss is noticed.
+manifests, and so that their loss is noticed. The state may itself be an older copy that was put back: what the branch
+signed counts too.
 
 Private to larapee.backup: may change without notice.
 """
@@ -18,8 +19,8 @@ import fcntl
 import os
 import typing as t
 
-from . import _io
-from ._catalog import Catalogue
+from . import _intact, _io
+from ._catalog import Catalogue, Entry
 
 _SETS = "sets"
 _SETS_KEPT = 64
@@ -43,16 +44,18 @@ def last_given(state_path: str, *, branch: str, kind: str) -> int:
     return value
 
 
-def credible(catalogue: Catalogue, *, last: int, branch: str, kind: str) -> Catalogue:
+def credible(catalogue: Catalogue, *, last: int, branch: str, kind: str, allowed_signers: str | None) -> Catalogue:
     """*catalogue* without numbers that were never given, when the *last* one given is known (not 0).
 
     Anybody who can write to a place can put an unsigned manifest there. One more than *last* is credible: a crash may
-    have come between publishing and remembering.
+    have come between publishing and remembering. What is further ahead counts when *allowed_signers*, where given,
+    accepts its signature. Raises BackupError when that cannot be checked.
     """
     if not last:
         return catalogue
-    never_given = [e for e in catalogue.of_kind(kind, branch=branch) if e.manifest.sequence > last + 1]
-    return dataclasses.replace(catalogue, entries=tuple(e for e in catalogue.entries if e not in never_given))
+    ahead = [entry for entry in catalogue.of_kind(kind, branch=branch) if entry.manifest.sequence > last + 1]
+    never_given = {entry.name for entry in ahead if not _is_signed(entry, branch, allowed_signers)}
+    return dataclasses.replace(catalogue, entries=tuple(e for e in catalogue.entries if e.name not in never_given))
 
 
 def next_number(catalogue: Catalogue, *, last: int, branch: str, kind: str) -> int:
@@ -60,15 +63,18 @@ def next_number(catalogue: Catalogue, *, last: int, branch: str, kind: str) -> i
     return max(last, catalogue.last_sequence(kind, branch=branch)) + 1
 
 
-def set_number(catalogue: Catalogue, state_path: str, *, branch: str, run_id: str) -> int:
-    """The number of the set that the run *run_id* makes: one for all its artifacts, rising by one with each run."""
+def set_number(catalogue: Catalogue, state_path: str, *, branch: str, run_id: str, allowed_signers: str | None) -> int:
+    """The number of the set that the run *run_id* makes: one for all its artifacts, rising by one with each run.
+
+    *allowed_signers* as for :func:`credible`.
+    """
     with _updating(state_path, branch) as known:
         given = known.get(_SETS)
         sets = {run: n for run, n in given.items() if isinstance(n, int)} if isinstance(given, dict) else {}
         if run_id not in sets:
-            own = (entry.manifest.set_number for entry in catalogue.entries if entry.manifest.branch == branch)
             # Runs at the same time take turns here, and an old one is never asked for again.
-            sets[run_id] = max(sets.values() if sets else own, default=0) + 1
+            last = max(sets.values(), default=0)
+            sets[run_id] = max(last, _last_set(catalogue, last, branch=branch, allowed_signers=allowed_signers)) + 1
             known[_SETS] = dict(sorted(sets.items(), key=lambda item: item[1])[-_SETS_KEPT:])
         return int(sets[run_id])
 
@@ -77,6 +83,26 @@ def remember(state_path: str, *, branch: str, kind: str, number: int) -> None:
     """Note that *number* was published."""
     with _updating(state_path, branch) as known:
         known[kind] = number
+
+
+def _last_set(catalogue: Catalogue, last: int, *, branch: str, allowed_signers: str | None) -> int:
+    """The highest credible number of a set in *catalogue*; *last* is the state's, 0 when it knows of none."""
+    own = [entry for entry in catalogue.entries if entry.manifest.branch == branch]
+    for entry in sorted(own, key=lambda entry: entry.manifest.set_number, reverse=True):
+        number = entry.manifest.set_number
+        if not last or number <= last + 1 or _is_signed(entry, branch, allowed_signers):
+            return number
+    return 0
+
+
+def _is_signed(entry: Entry, branch: str, allowed_signers: str | None) -> bool:
+    if allowed_signers is None:
+        return False
+    try:
+        _intact.check_signed(entry, branch=branch, allowed_signers=allowed_signers)
+    except (_intact.NotIntactError, OSError):
+        return False
+    return True
 
 
 @contextlib.contextmanager

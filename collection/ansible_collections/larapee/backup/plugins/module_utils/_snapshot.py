@@ -61,6 +61,7 @@ class SnapshotWriter:
         self._size = 0
         self._words: list[bytes] = []
         self._retaken: set[bytes] = set()
+        self._links = 0
 
     def __enter__(self) -> SnapshotWriter:
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -81,7 +82,9 @@ class SnapshotWriter:
         if len(self._words) > _HELD_WORDS:
             self._flush()
 
-    def entry(self, name: bytes, signature: bytes) -> None:
+    def entry(self, name: bytes, signature: bytes, *, linked: bool = False) -> None:
+        """*linked*: a file of more than one name."""
+        self._links += linked
         self._words += (name, signature)
         if len(self._words) > _HELD_WORDS:
             self._flush()
@@ -105,6 +108,7 @@ class SnapshotWriter:
             "sha256": sha256,
             "size": self._size,
             "tree_size": tree_size,
+            "links": self._links,
             "body_sha256": self._hash.hexdigest(),
         }
         self._handle.seek(0)
@@ -125,7 +129,10 @@ class SnapshotWriter:
 
 
 class Snapshot:
-    """The snapshot of one artifact, whole and unchanged; use as a context manager. Raises SnapshotError."""
+    """The snapshot of one artifact, whole and unchanged; use as a context manager. Raises SnapshotError.
+
+    ``links`` counts the names of files with more than one; a snapshot that does not say it counts as having some.
+    """
 
     def __init__(self, directory: str, artifact: str, *, sha256: str) -> None:
         path = os.path.join(directory, artifact + SUFFIX)
@@ -169,6 +176,7 @@ class Snapshot:
             header = json.loads(self._handle.read(_HEADER_BYTES).decode("ascii"))
             expected = (header["format"], header["size"], header["body_sha256"])
             of, tree_size = (header["artifact"], header["sha256"]), header["tree_size"]
+            self.links = header.get("links", 1)
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise damaged from exc
         if of != (artifact, sha256):
@@ -177,7 +185,9 @@ class Snapshot:
         for chunk in iter(lambda: self._handle.read(_CHUNK), b""):
             digest.update(chunk)
             size += len(chunk)
-        if (_FORMAT, size, digest.hexdigest()) != expected or not isinstance(tree_size, int):
+        if (_FORMAT, size, digest.hexdigest()) != expected:
+            raise damaged
+        if not isinstance(tree_size, int) or not isinstance(self.links, int):
             raise damaged
         return tree_size
 

@@ -169,7 +169,9 @@ def _read_catalogue(request: TipRequest) -> Catalogue:
     for kind in _sets.FAMILIES:
         with contextlib.suppress(_sequence.SequenceError):
             last = _sequence.last_given(request.state_path, branch=request.branch, kind=kind)
-            catalogue = _sequence.credible(catalogue, last=last, branch=request.branch, kind=kind)
+            catalogue = _sequence.credible(
+                catalogue, last=last, branch=request.branch, kind=kind, allowed_signers=request.allowed_signers
+            )
     return catalogue
 
 
@@ -180,30 +182,36 @@ def _part(request: TipRequest, catalogue: Catalogue, family: str, warnings: list
         for entry in catalogue.entries
         if entry.manifest.branch == request.branch and _sets.FAMILIES[entry.manifest.kind] == family
     }
-    own = [states for states in _states(family, entries) if entries[states[-1]].manifest.adopted_moment is None]
-    for names in reversed(own):
-        flaws = {name: _flaw(entries[name]) for name in names}
-        # An increment takes what could not be read before it again: only the last one's gaps are left.
-        last = entries[names[-1]]
-        flaws[last.name] = flaws[last.name] or _flaw_of_last(request, last)
-        warnings += [f"{name} does not count: {flaw}." for name, flaw in flaws.items() if flaw is not None]
-        if not any(flaws.values()):
-            manifest = last.manifest
-            # The archiver knows of a tree that has not changed since.
-            noted = _current.read(request.state_path, request.branch).get(family, {})
-            at = _manifest.format_time(manifest.recovery_point)
-            return _Part(manifest, noted["current_at"] if noted.get("artifact") == manifest.artifact else at)
+    for names in reversed(_chains(family, entries)):
+        own = {name for name in names if entries[name].manifest.adopted_moment is None}
+        flaws = {name: _flaw(entries[name]) for name in (names if own else ())}
+        damaged = [name for name, flaw in flaws.items() if flaw is not None]
+        warnings += [f"{name} does not count: {flaws[name]}." for name in damaged]
+        # Nothing can stand on a damaged one: what is left is each artifact before the first, the longest state first.
+        whole = names[: names.index(damaged[0])] if damaged else names
+        for last in (entries[name] for name in reversed(whole) if name in own):
+            # An increment takes what could not be read before it again: only the last one's gaps are left.
+            flaw = _flaw_of_last(request, last)
+            if flaw is None:
+                return _Part(last.manifest, _current_at(request, family, last.manifest))
+            warnings.append(f"{last.name} does not count: {flaw}.")
     return None
 
 
-def _states(family: str, entries: t.Mapping[str, Entry]) -> list[list[str]]:
-    """What can be restored, oldest first: each time the names of an artifact and of what it stands on, itself last."""
+def _current_at(request: TipRequest, family: str, manifest: _manifest.Manifest) -> str:
+    """Up to when *manifest* is the truth: the archiver knows of a tree that has not changed since."""
+    noted = _current.read(request.state_path, request.branch).get(family, {})
+    at = _manifest.format_time(manifest.recovery_point)
+    return str(noted["current_at"]) if noted.get("artifact") == manifest.artifact else at
+
+
+def _chains(family: str, entries: t.Mapping[str, Entry]) -> list[list[str]]:
+    """The names of what stands on each other, oldest first. Each artifact is a state with those before it."""
     ordered = sorted((entry.manifest for entry in entries.values()), key=lambda manifest: manifest.order)
     if family != _sets.UPLOADS:
         return [[manifest.artifact] for manifest in ordered]
     chains, _astray = _chain.file_chains(ordered)
-    names = [[manifest.artifact for manifest in chain.artifacts] for chain in chains]
-    return [chain[: length + 1] for chain in names for length in range(len(chain))]
+    return [[manifest.artifact for manifest in chain.artifacts] for chain in chains]
 
 
 def _flaw(entry: Entry) -> str | None:

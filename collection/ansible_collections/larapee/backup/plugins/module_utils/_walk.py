@@ -94,7 +94,8 @@ class _Level(t.NamedTuple):
 class Walk:
     """One walk; iterate over :meth:`events` once. ``entries`` and ``size`` count the whole tree as it was seen.
 
-    With a *comparison*, only what changed is to be taken; *writer* notes the tree for the next one.
+    With a *comparison*, only what changed is to be taken, and every name of a file whose device and inode *relinked*
+    holds; *writer* notes the tree for the next one.
     """
 
     def __init__(
@@ -104,11 +105,13 @@ class Walk:
         problems: Problems,
         comparison: Comparison | None = None,
         writer: SnapshotWriter | None = None,
+        relinked: t.Collection[tuple[int, int]] = frozenset(),
     ) -> None:
         self._roots = sorted(roots, key=lambda root: order_key(root.name))
         self._problems = problems
         self._comparison = comparison
         self._writer = writer
+        self._relinked = relinked
         self._start = time.time_ns()
         self.entries = 0
         self.size = 0
@@ -252,12 +255,15 @@ class Walk:
             return
         signature = signature_of(status)
         self.entries += 1
+        linked = kind == stat.S_IFREG and status.st_nlink > 1
         if kind == stat.S_IFREG:
             self.size += status.st_size
         if self._writer is not None:
             racy = self._is_racy(status.st_ctime_ns)
-            self._writer.entry(name, b"%x" % status.st_mode if racy else signature)
+            self._writer.entry(name, b"%x" % status.st_mode if racy else signature, linked=linked)
         same = seen is not None and seen.step(name, signature)
+        if linked and (status.st_dev, status.st_ino) in self._relinked:
+            same = False
         letter = _tar.IN_ARCHIVE
         if kind == stat.S_IFDIR:
             letter = _tar.SUBDIRECTORY

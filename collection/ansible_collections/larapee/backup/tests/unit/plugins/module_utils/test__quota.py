@@ -23,11 +23,12 @@ def sparse(path: Path, size: int) -> None:
         handle.truncate(size)
 
 
-def write(path: Path, given: _quota.Allowance, *, mebibytes: int = 100) -> None:
+def write(path: Path, given: _quota.Allowance, *, blocks: int = 100, block: memoryview = BLOCK) -> None:
+    """As a pipeline does: shown first, then written."""
     with open(path, "wb", buffering=0) as part:
-        for _number in range(mebibytes):
-            part.write(BLOCK)
-            given.feed(BLOCK)
+        for _number in range(blocks):
+            given.feed(block)
+            part.write(block)
 
 
 def refused(given: _quota.Allowance, expected: int) -> BackupError:
@@ -72,20 +73,45 @@ def test_a_place_that_is_not_made_yet_is_on_the_disk_of_what_is_above_it(tmp_pat
     assert refused(allowance(tmp_path / "not" / "made", reserve=2**62), 0).reason == "disk_full"
 
 
-def test_while_bytes_pass_the_quota_ends_the_backup_soon(tmp_path: Path) -> None:
+def test_while_bytes_pass_the_quota_is_never_exceeded(tmp_path: Path) -> None:
     part = tmp_path / "part"
     with pytest.raises(BackupError, match="Failed to go on writing") as caught:
         write(part, allowance(tmp_path, quota=20 * MEBIBYTE))
     assert caught.value.reason == "quota_reached"
-    assert 20 * MEBIBYTE < part.stat().st_size <= 36 * MEBIBYTE
+    assert part.stat().st_size == 20 * MEBIBYTE
+
+
+def test_a_short_stream_stops_where_the_quota_is(tmp_path: Path) -> None:
+    sparse(tmp_path / "db-20261122-1432.sql.gz", 20 * MEBIBYTE - 100_000)
+    given = allowance(tmp_path, quota=20 * MEBIBYTE)
+    with pytest.raises(BackupError) as caught:
+        write(tmp_path / "part", given, blocks=1200, block=BLOCK[:10_000])
+    assert caught.value.reason == "quota_reached"
+    assert (tmp_path / "part").stat().st_size == 100_000
+
+
+def test_a_short_stream_leaves_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = tmp_path / "part"
+    monkeypatch.setattr(_io, "free_bytes", lambda _path: 60 * MEBIBYTE - part.stat().st_size)
+    with pytest.raises(BackupError) as caught:
+        write(part, allowance(tmp_path, reserve=50 * MEBIBYTE, quota=40 * MEBIBYTE), blocks=12)
+    assert caught.value.reason == "disk_full"
+    assert part.stat().st_size == 10 * MEBIBYTE
+
+
+def test_the_place_is_looked_at_seldom_while_much_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(_io, "free_bytes", lambda path: looks.append(path) or 2**40)
+    write(tmp_path / "part", allowance(tmp_path, quota=2**40), blocks=64)
+    assert len(looks) == 4
 
 
 def test_while_bytes_pass_the_reserve_ends_the_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [100 * MEBIBYTE]
     monkeypatch.setattr(_io, "free_bytes", lambda _path: free[0])
     given = allowance(tmp_path, reserve=50 * MEBIBYTE)
-    write(tmp_path / "part", given, mebibytes=40)
+    write(tmp_path / "part", given, blocks=40)
     free[0] = 49 * MEBIBYTE
     with pytest.raises(BackupError) as caught:
-        write(tmp_path / "part", given, mebibytes=16)
+        write(tmp_path / "part", given, blocks=16)
     assert caught.value.reason == "disk_full"

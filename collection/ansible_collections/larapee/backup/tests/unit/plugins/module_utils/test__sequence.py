@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _sequence
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _sequence, _signature
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import Place
 from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.programs import Program
 
 B, FULL = "branch-001", "db_full"
 
 
-def next_number(state: Path, place: Place) -> int:
+def next_number(state: Path, place: Place, allowed_signers: str | None = None) -> int:
     last = _sequence.last_given(str(state), branch=B, kind=FULL)
     found = _catalog.read_catalogue(str(place.directory))
-    catalogue = _sequence.credible(found, last=last, branch=B, kind=FULL)
+    catalogue = _sequence.credible(found, last=last, branch=B, kind=FULL, allowed_signers=allowed_signers)
     return _sequence.next_number(catalogue, last=last, branch=B, kind=FULL)
 
 
@@ -69,8 +71,73 @@ def test_numbers_that_were_never_given_do_not_count(tmp_path: Path, place: Place
     _sequence.remember(str(tmp_path), branch=B, kind=FULL, number=2)
     assert next_number(tmp_path, place) == 4
     found = _catalog.read_catalogue(str(place.directory))
-    kept = _sequence.credible(found, last=2, branch=B, kind=FULL)
+    kept = _sequence.credible(found, last=2, branch=B, kind=FULL, allowed_signers=None)
     assert [entry.manifest.sequence for entry in kept.entries] == [40_000_000, 1, 2, 3]
+
+
+def unsign(artifact: Path, how: str) -> None:
+    signature = artifact.with_name(artifact.name + ".manifest.json.sig")
+    signature.unlink()
+    if how == "directory":
+        signature.mkdir()
+    elif how == "pipe":
+        os.mkfifo(signature)
+    elif how == "rubbish":
+        signature.write_bytes(b"-----BEGIN SSH SIGNATURE-----\n")
+
+
+def test_what_the_branch_signed_counts_when_an_older_state_was_put_back(tmp_path: Path, place: Place) -> None:
+    place.put_days(*range(1, 10))
+    _sequence.remember(str(tmp_path), branch=B, kind=FULL, number=3)
+    assert next_number(tmp_path, place, place.allowed_signers) == 10
+    assert next_number(tmp_path, place, None) == 5, "only one after the last given, when nobody can judge signatures"
+
+
+@pytest.mark.parametrize("how", ["missing", "directory", "pipe", "rubbish"])
+def test_ahead_of_the_state_an_unsigned_number_does_not_count(tmp_path: Path, place: Place, how: str) -> None:
+    place.put_days(1, 2, 3, 7)
+    unsign(place.put("db-20261201-0300.sql.gz", sequence=30_000_000, set=30_000_000), how)
+    place.put("db-20261202-0300.sql.gz", sequence=40_000_000, set=40_000_000, signer="branch-002")
+    _sequence.remember(str(tmp_path), branch=B, kind=FULL, number=2)
+    assert next_number(tmp_path, place, place.allowed_signers) == 8
+    place.put("db-20261203-0300.sql.gz", sequence=8, set=6)
+    assert set_number(tmp_path / "knowing", Place(tmp_path / "empty", place.keys), "a") == 1
+    assert set_number(tmp_path / "knowing", place, "b", allowed_signers=place.allowed_signers) == 7
+
+
+def test_signatures_are_looked_at_only_ahead_of_the_state(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(1, 6):
+        place.put(f"db-202611{day:02d}-0300.sql.gz", sequence=day, set=day)
+    looked: list[bytes] = []
+    monkeypatch.setattr(_signature, "verify", lambda message, *_rest, **_options: looked.append(message))
+    for number in range(1, 5):
+        _sequence.remember(str(tmp_path), branch=B, kind=FULL, number=number)
+        assert set_number(tmp_path, Place(tmp_path / "empty", place.keys), f"run {number}") == number
+    assert next_number(tmp_path, place, place.allowed_signers) == 6
+    assert set_number(tmp_path, place, "next", allowed_signers=place.allowed_signers) == 6
+    assert looked == []
+
+
+def test_a_signature_that_this_user_may_not_read_counts_as_none(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put_days(1, 2, 9)
+    _sequence.remember(str(tmp_path), branch=B, kind=FULL, number=2)
+
+    def deny(_entry: _catalog.Entry) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(_catalog.Entry, "signature", deny)
+    assert next_number(tmp_path, place, place.allowed_signers) == 3
+
+
+def test_signatures_that_cannot_be_judged_give_no_number(tmp_path: Path, place: Place) -> None:
+    place.put_days(1, 2, 9)
+    _sequence.remember(str(tmp_path), branch=B, kind=FULL, number=2)
+    with pytest.raises(BackupError, match="allowed signers"):
+        next_number(tmp_path, place, str(tmp_path / "none"))
 
 
 GIVE_SETS = """
@@ -81,14 +148,14 @@ wait()
 catalogue = _catalog.read_catalogue(place)
 for number in range(20):
     run = f"{who}-{number}"
-    say(_sequence.set_number(catalogue, state, branch="branch-001", run_id=run))
+    say(_sequence.set_number(catalogue, state, branch="branch-001", run_id=run, allowed_signers=None))
     _sequence.remember(state, branch="branch-001", kind=who, number=number + 1)
 """
 
 
-def set_number(state: Path, place: Place, run_id: str, *, branch: str = B) -> int:
+def set_number(state: Path, place: Place, run_id: str, *, branch: str = B, allowed_signers: str | None = None) -> int:
     catalogue = _catalog.read_catalogue(str(place.directory))
-    return _sequence.set_number(catalogue, str(state), branch=branch, run_id=run_id)
+    return _sequence.set_number(catalogue, str(state), branch=branch, run_id=run_id, allowed_signers=allowed_signers)
 
 
 def test_all_artifacts_of_a_run_bear_one_number_and_the_next_run_the_next(tmp_path: Path, place: Place) -> None:
@@ -102,6 +169,11 @@ def test_numbers_of_sets_go_on_from_the_place_when_the_state_is_lost(tmp_path: P
     place.put("config-20261122-0300.tar.zst", set=99, branch="branch-002", signer="branch-002")
     assert set_number(tmp_path / "other", place, "a") == 42
     assert set_number(tmp_path / "one", place, "b") == 2, "what was given counts, not what anybody may have put there"
+    assert set_number(tmp_path / "one", place, "c", allowed_signers=place.allowed_signers) == 42, (
+        "what was signed counts"
+    )
+    assert set_number(tmp_path / "one", place, "b") == 2
+    assert set_number(tmp_path / "one", place, "d") == 43
 
 
 def test_runs_at_the_same_time_never_get_the_same_number_and_lose_no_other(tmp_path: Path, place: Place) -> None:

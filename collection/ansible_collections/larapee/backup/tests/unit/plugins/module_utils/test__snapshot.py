@@ -38,6 +38,15 @@ def test_words_and_what_is_to_be_retaken_come_back(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+def test_it_counts_the_names_of_files_with_several(tmp_path: Path) -> None:
+    with SnapshotWriter(str(tmp_path), content="uploads") as writer:
+        for number in range(5):
+            writer.entry(b"%d" % number, b"signature", linked=number > 2)
+        assert writer.save(NAME, sha256=SHA)
+    with Snapshot(str(tmp_path), NAME, sha256=SHA) as snapshot:
+        assert snapshot.links == 2
+
+
 def test_what_is_not_saved_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / ".uploads.new").write_text("of a killed run")
     with SnapshotWriter(str(tmp_path), content="uploads") as writer:

@@ -8,15 +8,23 @@ import json
 import os
 import subprocess
 import threading
+import tracemalloc
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _current, _tip
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _current, _sequence, _tip
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import BRANCH, RUN_ID, Place, utc
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import (
+    BRANCH,
+    RUN_ID,
+    STORED,
+    Place,
+    manifest_document,
+    utc,
+)
 
 DATABASE = "db-20261122-1432.sql.gz"
 UPLOADS = "public-uploads-20261122-0000.tar.zst"
@@ -132,6 +140,70 @@ def test_an_archive_with_gaps_does_not_count_until_one_without_follows(branch: P
     branch.put(later, sequence=3, previous=gaps)
     _tip.write_tip(request(branch, state))
     assert read(branch)["parts"]["uploads"] == {"artifact": later, "current_at": "2026-11-22T14:45:00Z"}
+
+
+def put_chain(place: Place, increments: int) -> list[str]:
+    """A full and its increments, without signatures; the names, oldest first."""
+    begin = utc("2026-11-22 00:00:00")
+    names = [UPLOADS]
+    for number in range(1, increments + 1):
+        names.append(f"public-uploads-{begin + dt.timedelta(minutes=number):%Y%m%d-%H%M}.incr.tar.zst")
+    for number, name in enumerate(names):
+        (place.directory / name).write_bytes(STORED)
+        changes = {"sequence": number, "base": UPLOADS, "previous": names[number - 1]} if number else {}
+        raw = json.dumps(manifest_document(name, **changes)).encode()
+        (place.directory / f"{name}.manifest.json").write_bytes(raw)
+    return names
+
+
+def test_long_chain_takes_no_more_memory_than_its_names(
+    place: Place, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = put_chain(place, 1500)
+    catalogue = _catalog.read_catalogue(str(place.directory))
+    monkeypatch.setattr(_catalog, "read_catalogue", lambda _directory: catalogue)
+    tracemalloc.start()
+    try:
+        outcome = _tip.write_tip(request(place, state, allowed_signers=None), check_mode=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert outcome.document["parts"]["uploads"]["artifact"] == names[-1]
+    assert peak < 3 * 1024 * 1024
+
+
+def test_each_of_a_long_chain_is_looked_at_once_when_all_stand_on_nothing(
+    place: Place, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = put_chain(place, 300)
+    harm(place.directory / UPLOADS, "cut")
+    harm(place.directory / names[150], "artifact")
+    looked: list[str] = []
+    real = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: (looked.append(os.path.basename(path)), real(path))[1])
+    outcome = _tip.write_tip(request(place, state, allowed_signers=None), check_mode=True)
+    assert outcome.document["parts"]["uploads"] is None
+    assert [each for each in outcome.warnings if "does not count" in each] == [
+        f"{UPLOADS} does not count: it has {len(STORED) - 1} bytes, its manifest says {len(STORED)}.",
+        f"{names[150]} does not count: it cannot be read: No such file or directory.",
+    ]
+    assert len(looked) < 2 * len(names)
+
+
+def test_the_longest_state_that_is_whole_is_stated(place: Place, state: Path) -> None:
+    names = put_chain(place, 9)
+    harm(place.directory / names[6], "cut")
+    harm(place.directory / names[8], "cut")
+    outcome = _tip.write_tip(request(place, state, allowed_signers=None), check_mode=True)
+    assert outcome.document["parts"]["uploads"]["artifact"] == names[5]
+
+
+def test_databases_that_an_older_state_does_not_know_count_when_signed(branch: Place, state: Path) -> None:
+    later, forged = "db-20261122-1500.sql.gz", "db-20261122-1600.sql.gz"
+    branch.put(later, sequence=9, set=9)
+    branch.put(forged, sequence=99, set=99, signer="branch-002")
+    _sequence.remember(str(state), branch=BRANCH, kind="db_full", number=1)
+    assert _tip.write_tip(request(branch, state)).document["parts"]["database"]["artifact"] == later
 
 
 def test_forged_and_adopted_databases_do_not_count(branch: Place, state: Path) -> None:
