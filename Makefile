@@ -23,7 +23,7 @@ export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
-demo: ## show a backup, the loss of everything and a restore, on a throwaway server (DEMO_DIR=demo-run)
+demo: ## show a shop backed up, its server, uploads and .env lost, and all restored (DEMO_DIR=demo-run)
 	@scripts/install-packages demo
 	@scripts/make-venv demo
 	@$(VENV)/bin/larapee-backup demo --dir "$(DEMO_DIR)"

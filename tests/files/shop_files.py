@@ -118,7 +118,9 @@ class ShopFiles:
         argv = [*prefix, sys.executable, "-m", "tests.files.archive_once", str(self.root), str(self.keys.directory)]
         argv += [*self.keys.recipients, *(["increment"] if increment else [])]
         path = os.pathsep.join(filter(None, sys.path))
-        environment = {**os.environ, "PYTHONPATH": path, **options.pop("env", {})}
+        # Measured memory is ours, not that of a coverage measurement.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environment = {**inherited, "PYTHONPATH": path, **options.pop("env", {})}
         return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment, **options)
 
     def run(self, *prefix: str, increment: bool = False) -> dict[str, Any]:

@@ -256,6 +256,8 @@ def test_check_mode_says_all_and_does_nothing(published: Restoring, monkeypatch:
         "content": "uploads",
         "set": 2,
         "recovery_point": "2026-11-22T14:02:10Z",
+        "newest": "2026-11-22T14:02:10Z",
+        "unreadable": 0,
         "entries": 4,
         "bytes": 7,
         "paths": [],

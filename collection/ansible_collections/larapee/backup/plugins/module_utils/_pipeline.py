@@ -268,8 +268,9 @@ def first_failure(results: t.Sequence[StageResult]) -> StageResult | None:
 
 
 def _found_pipe_broken(result: StageResult) -> bool:
-    # mariadb-dump ignores SIGPIPE and says "Got errno 32 on write".
-    return result.returncode == -signal.SIGPIPE or re.search(r"[Bb]roken pipe|errno 32\b", result.stderr) is not None
+    # mariadb-dump ignores SIGPIPE and says "Got errno 32 on write"; or 11, which a later call left in errno.
+    told = re.search(r"[Bb]roken pipe|errno (?:11|32) on write", result.stderr)
+    return result.returncode == -signal.SIGPIPE or told is not None
 
 
 def describe_failure(result: StageResult) -> str:
