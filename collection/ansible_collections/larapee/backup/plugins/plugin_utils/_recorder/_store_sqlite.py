@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from ._errors import StoreError
 from ._record import format_time, one_line, parse_time
 from ._store_sql import COLUMNS, TABLE, SqlStore
 
+_PAUSE_SECONDS = 0.05
 _SCHEMA = (
     f"""CREATE TABLE IF NOT EXISTS {TABLE} (
     id TEXT PRIMARY KEY,
@@ -72,13 +74,24 @@ class SqliteStore(SqlStore):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._switch_to_wal(time.monotonic() + timeout)
                 self._connection.execute("PRAGMA synchronous = FULL")
                 for statement in _SCHEMA:
                     self._connection.execute(statement)
             except BaseException:
                 self._connection.close()
                 raise
+
+    def _switch_to_wal(self, until: float) -> None:
+        """The one statement for which SQLite's own timeout does not hold, when two open a new file at once."""
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
         self._connection.close()
