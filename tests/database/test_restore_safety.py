@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _open, _signature
+from ansible_collections.larapee.backup.plugins.module_utils import _lease, _open, _signature
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._mysql import _marker
 from tests.database.estate import SCHEMA, sql, stock_picture
@@ -204,3 +204,18 @@ def test_the_loss_of_the_newest_full_is_said(estate: Estate, artifact: Path, los
     outcome = estate.restore()
     assert outcome.entry.name == artifact.name
     assert "may not be the newest" in outcome.warnings[0]
+
+
+def test_the_full_that_is_being_restored_cannot_be_removed(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate.dump()
+    real, claims = _open.open_artifact, []
+
+    def opened(entry: Any, **options: Any) -> Any:
+        with _lease.claim(entry) as claimed:
+            claims.append(claimed)
+        return real(entry, **options)
+
+    monkeypatch.setattr(_open, "open_artifact", opened)
+    estate.restore()
+    assert claims
+    assert not any(claims)

@@ -16,7 +16,7 @@ import dataclasses
 import time
 import typing as t
 
-from . import _catalog, _choose, _epoch, _lock, _manifest, _names, _open, _process, _sequence
+from . import _catalog, _choose, _epoch, _lease, _lock, _manifest, _names, _open, _process, _sequence
 from ._catalog import Entry
 from ._errors import BackupError
 from ._fill import CLIENTS, Filling
@@ -73,6 +73,8 @@ def restore_database(request: RestoreRequest, *, check_mode: bool = False) -> Re
             catalogue, branch=request.branch, to=request.to, allowed_signers=request.allowed_signers
         )
         entry = choice.entry
+        # Retention of another account or host does not see the lock above.
+        stack.enter_context(_lease.hold([entry]))
         timer.note("choose")
         _open.require_identity(entry, request.identity)
         with connect(options) as connection:
