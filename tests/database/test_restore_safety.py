@@ -170,10 +170,10 @@ def test_a_drop_that_breaks_off_leaves_a_named_state(estate: Estate, artifact: P
 def test_a_one_time_event_whose_time_has_passed_does_not_stop_a_restore(estate: Estate) -> None:
     sql(
         estate.source,
-        "CREATE EVENT larapos.once ON SCHEDULE AT NOW() + INTERVAL 2 SECOND DO DELETE FROM larapos.emptied",
+        "CREATE EVENT larapos.once ON SCHEDULE AT NOW() + INTERVAL 6 SECOND DO DELETE FROM larapos.emptied",
     )
     estate.dump()
-    sql(estate.target, "DO SLEEP(2.5)")
+    sql(estate.target, "DO SLEEP(6.5)")
     assert "1 one-time events" in " ".join(estate.restore().warnings)
     assert sql(estate.target, "SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'larapos'") == "1\n"
 

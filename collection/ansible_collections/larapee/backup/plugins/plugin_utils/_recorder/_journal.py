@@ -160,8 +160,17 @@ class Journal:
         limit = time.time() - _STALE_TEMPORARY_S
         for path in self.directory.glob(".*.tmp"):
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < limit:
+                if path.stat().st_mtime < limit or self._writer_is_dead(path):
                     path.unlink()
+
+    def _writer_is_dead(self, temporary: Path) -> bool:
+        """The lock is asked too: a process of another pid namespace only looks gone."""
+        run, _, pid = temporary.name.removeprefix(".").removesuffix(".tmp").rpartition(".")
+        try:
+            lock = self.lock_path(run)
+        except ValueError:
+            return False
+        return pid.isdigit() and not Path(f"/proc/{pid}").exists() and not is_held(lock)
 
     def _place(self, path: Path, document: dict[str, Any]) -> None:
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")

@@ -184,6 +184,22 @@ def test_remains_of_a_crash_go_and_fresh_ones_stay(tmp_path: Path) -> None:
     assert list(journal.directory.iterdir()) == [fresh]
 
 
+def test_what_a_killed_writer_left_goes_at_once_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.directory.mkdir()
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    dead = journal.directory / f".{RUN_ID}.{gone.pid}.tmp"
+    living = journal.directory / f".{RUN_ID}.{os.getpid()}.tmp"
+    dead.touch()
+    living.touch()
+    with journal.hold(RUN_ID):
+        journal.remove_stale_temporaries()
+        assert {dead, living} == set(journal.directory.iterdir())
+    journal.remove_stale_temporaries()
+    assert list(journal.directory.iterdir()) == [living]
+
+
 def test_own_lock_survives_being_asked_about(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     with journal.hold(RUN_ID) as lock:
