@@ -5,10 +5,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint sanity units integration coverage build acceptance bench clean
+.PHONY: help demo setup test lint sanity units integration coverage build acceptance bench chaos clean
 
 VENV ?= .venv
 DEMO_DIR ?= demo-run
+N ?= 20
+SEED ?=
+INTERVAL ?= 5
 collection := collection/ansible_collections/larapee/backup
 coverage := --cov --cov-report=html:.cache/coverage/html
 
@@ -61,6 +64,9 @@ acceptance: setup ## what is too long for test: real MySQL; Python 3.12 or newer
 
 bench: setup ## speed, size and memory beside the plan's own commands, with peers if PEERS=1 (BENCH_SQL_MB=220 BENCH_FILES_MB=1024 ROUNDS=3)
 	@scripts/bench
+
+chaos: setup ## kill a branch under load at random moments, restore it, and print what was lost (N=20 SEED=n INTERVAL=5)
+	@N="$(N)" SEED="$(SEED)" INTERVAL="$(INTERVAL)" scripts/chaos
 
 clean: ## remove what the targets above made, except the demo's directory
 	rm -rf .venv .venv-second .cache .ansible dist build runner/build runner/src/*.egg-info .coverage .coverage.*

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from tests.docs.pages import Block
 
 README = TOP / "README.md"
-# As the README writes it into the option file.
+# As the README writes them into the option files.
 OPERATOR_PASSWORD = "a long random password"
+BINLOG_PASSWORD = "another long random password"
 RUNBOOK = DOCS / "runbook.md"
 COMMAND_LANGUAGES = ("bash", "console", "sh", "shell")
 FILE_LANGUAGES = ("ini", "yaml")
@@ -152,7 +153,8 @@ def test_no_secret_was_left_on_the_machine(deployed: Deployed) -> None:
     """After a backup, a verification and a restore: not in any file but those that are made to hold them."""
     world = deployed.world
     identity = world.keys.identity.split("AGE-SECRET-KEY-")[1].split()[0]
-    homes = {identity: "media/key/identity.txt", OPERATOR_PASSWORD: "etc/larapee-backup/operator.cnf"}
+    homes = {identity: "media/key/identity.txt", BINLOG_PASSWORD: "etc/larapee-backup/binlog.cnf"}
+    homes[f'"{OPERATOR_PASSWORD}'] = "etc/larapee-backup/operator.cnf"
     files = [path for path in world.root.rglob("*") if path.is_file() and not path.is_symlink()]
     files += [path for path in world.target.directory.rglob("*") if path.is_file()]
     assert len(files) > 50

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Directories of the whole machine that a page may name; what is named elsewhere is left as it stands.
 _ABSOLUTE = re.compile(r"(?<![\w.~-])/(?=(?:etc|home|media|mnt|opt|root|run|srv|tmp|var)/)")
 CHECKOUT = "/opt/larapee-backup"
+ACCOUNTS = "'larapee-backup'@'localhost', 'larapee-binlog'@'localhost', 'larapee-restore'@'localhost'"
 SETTINGS = """\
 ---
 larapee_backup_state_path: /var/lib/larapee-backup
@@ -46,7 +47,7 @@ class World:
         self.checkout = self.path(CHECKOUT)
         for server in (source, target):
             sql(server, f"DROP DATABASE IF EXISTS {DATABASE}")
-            sql(server, "DROP USER IF EXISTS 'larapee-backup'@'localhost', 'larapee-restore'@'localhost'")
+            sql(server, f"DROP USER IF EXISTS {ACCOUNTS}")
         sql(source, SCHEMA)
         self._lay_out()
         self._bring_keys()

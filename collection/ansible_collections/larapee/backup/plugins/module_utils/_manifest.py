@@ -32,8 +32,13 @@ _FIELDS: tuple[tuple[str, dict[str, type]], ...] = (
     ("db_", {"engine": str, "version": str, "server_id": int, "database": str, "start": dict, "end": dict}),
     ("db_full", {"schema_character_set": str, "schema_collation": str, "objects": dict}),
     ("db_full", {"longest_line": int, "ddl_guard": str}),
+    ("db_increment", {"base": str, "previous": str, "files": list, "time_went_back": bool}),
     ("files_increment", {"base": str, "previous": str}),
 )
+# Of one binary log file of an increment of the database; ``end`` says how the server closed it.
+_LOG_FILE: dict[str, type] = {"name": str, "size": int, "sha256": str, "identity": str, "end": str}
+LOG_ENDS: t.Final = ("rotate", "stop", "crash")
+_LOG_COUNTS: t.Final = ("transactions", "definitions", "largest_event")
 _FILES_COUNTS: t.Final = (
     ("", ("entries", "deletions")),
     ("tree", ("entries", "bytes")),
@@ -188,6 +193,11 @@ def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
                 _field(document, field, of_type)
     if kind in FILES_KINDS:
         _check_files(document)
+    elif document.get("companion") is not None:
+        _check_companion(document)
+        _check_fingerprint(_field(document, "fingerprint", dict))
+    if kind == "db_increment":
+        _check_logs(document)
     if kind == "db_full":
         counts = list(document["objects"].values())
         if not counts or any(not isinstance(count, int) or isinstance(count, bool) or count < 0 for count in counts):
@@ -201,12 +211,44 @@ def _check_files(document: t.Mapping[str, t.Any]) -> None:
             _count(part, field)
     if document.get("companion") is None and document.get("adopted") is not None:
         return
+    _check_companion(document)
+
+
+def _check_companion(document: t.Mapping[str, t.Any]) -> None:
     companion = _field(document, "companion", dict)
     for field in ("size", "plain_size"):
         _count(companion, field)
     for field in _COMPANION_HASHES:
         if not _SHA256.fullmatch(_field(companion, field, str)):
             raise ManifestError(f"the field companion.{field} is not a SHA-256")
+
+
+def _check_fingerprint(fingerprint: t.Mapping[str, t.Any]) -> None:
+    _field(fingerprint, "file", str)
+    _count(fingerprint, "position")
+    _time(fingerprint, "taken_at")
+    _field(fingerprint, "checksums", bool)
+    if fingerprint.get("receipt") is not None:
+        _field(fingerprint, "receipt", str)
+
+
+def _check_logs(document: t.Mapping[str, t.Any]) -> None:
+    for field in _LOG_COUNTS:
+        _count(document, field)
+    files = document["files"]
+    if not files or any(not isinstance(each, dict) for each in files):
+        raise ManifestError("the field files names no binary log file")
+    for each in files:
+        for field, of_type in _LOG_FILE.items():
+            _field(each, field, of_type)
+        if not all(_SHA256.fullmatch(each[field]) for field in ("sha256", "identity")) or each["end"] not in LOG_ENDS:
+            raise ManifestError(f"the field files describes {each['name']} wrongly")
+    for edge, name in (("start", files[0]["name"]), ("end", files[-1]["name"])):
+        position = document[edge]
+        if _field(position, "file", str) != name:
+            raise ManifestError(f"the fields {edge} and files contradict each other")
+        _count(position, "position")
+        _time(position, "time")
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
@@ -239,7 +281,7 @@ _T = t.TypeVar("_T")
 
 def _field(document: t.Mapping[str, t.Any], name: str, kind: type[_T]) -> _T:
     value = document.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ManifestError(f"the field {name} is missing or not a {kind.__name__}")
     return value
 
@@ -247,6 +289,7 @@ def _field(document: t.Mapping[str, t.Any], name: str, kind: type[_T]) -> _T:
 __all__ = (
     "FILES_KINDS",
     "KINDS",
+    "LOG_ENDS",
     "SCHEMA_VERSION",
     "Manifest",
     "ManifestError",

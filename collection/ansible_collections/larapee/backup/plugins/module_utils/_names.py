@@ -18,6 +18,7 @@ MANIFEST_SUFFIX = ".manifest.json"
 SIGNATURE_SUFFIX = ".manifest.json.sig"
 VERIFIED_SUFFIX = ".verified.json"
 INDEX_SUFFIX = ".index.zst"
+FINGERPRINT_SUFFIX = ".fingerprint.zst"
 
 # kind -> (prefix, {compression: ending})
 _FORMS: dict[str, tuple[str, dict[str, str]]] = {
@@ -84,8 +85,12 @@ def parse_name(name: str) -> ArtifactName | None:
 
 
 def companion_name(artifact: str) -> str:
-    """The name of the companion of an artifact of files: its index, encrypted exactly when the artifact is."""
-    return artifact + INDEX_SUFFIX + (".age" if artifact.endswith(".age") else "")
+    """The name of an artifact's companion, encrypted exactly when the artifact is.
+
+    Of files it is the index, of the database the fingerprint.
+    """
+    suffix = FINGERPRINT_SUFFIX if artifact.startswith("db-") else INDEX_SUFFIX
+    return artifact + suffix + (".age" if artifact.endswith(".age") else "")
 
 
 def is_branch_code(text: str) -> bool:
@@ -94,6 +99,7 @@ def is_branch_code(text: str) -> bool:
 
 
 __all__ = (
+    "FINGERPRINT_SUFFIX",
     "INDEX_SUFFIX",
     "MANIFEST_SUFFIX",
     "SIGNATURE_SUFFIX",

@@ -44,23 +44,26 @@ def open_artifact(entry: Entry, *, identity: str | None, following: t.Sequence[C
     Raises BackupError when a stage failed, or when the bytes read, or the plain bytes, are not those of the manifest.
     By then *following* has seen the plain bytes.
     """
-    return _open(entry, entry.path, entry.manifest.document, identity=identity, following=following)
+    compression = entry.manifest.compression
+    return _open(entry, entry.path, entry.manifest.document, compression, identity=identity, following=following)
 
 
 def open_companion(entry: Entry, *, identity: str | None, following: t.Sequence[Command | Tap] = ()) -> Digest:
-    """The same for the companion of an artifact of files: its index."""
+    """The same for the companion: the index of an artifact of files, the fingerprint of one of the database."""
     path = entry.companion_path
     if path is None:
         raise BackupError(
-            f"Failed to open the index of {entry.name}: it has none, because it was adopted.", reason="no_index"
+            f"Failed to open the companion of {entry.name}: it has none. Name an artifact that was taken with one.",
+            reason="no_index",
         )
-    return _open(entry, path, entry.manifest.document["companion"], identity=identity, following=following)
+    return _open(entry, path, entry.manifest.document["companion"], "zstd", identity=identity, following=following)
 
 
 def _open(
     entry: Entry,
     path: str,
     facts: t.Mapping[str, t.Any],
+    compression: str,
     *,
     identity: str | None,
     following: t.Sequence[Command | Tap],
@@ -72,7 +75,7 @@ def _open(
         elements: list[Command | Tap] = [stored]
         if entry.manifest.encrypted:
             elements.append(stack.enter_context(_encrypt.decryptor(identity or "")))
-        elements += [_compress.decompressor(entry.manifest.compression), plain, *following]
+        elements += [_compress.decompressor(compression), plain, *following]
         try:
             source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             results = _pipeline.run_pipeline(elements, source=source)
