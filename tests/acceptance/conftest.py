@@ -1,6 +1,6 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two MySQL servers for all tests, and a shop that each test finds as new. `scripts/mysql-leg` runs these files."""
+"""Two MySQL servers for all tests, and a shop that each test finds as new; run by `scripts/engine-leg mysql`."""
 
 from __future__ import annotations
 
@@ -8,39 +8,34 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.mysql_server import MysqlServer
-from tests.acceptance.mysql_shop import Keys, Shop, make_keys
+from tests.acceptance.mysql_shop import Shop
+from tests.engines.branch import Keys, make_keys
+from tests.engines.servers import MysqlServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-USUAL = (
-    *("--gtid-mode=ON", "--enforce-gtid-consistency=ON"),
-    # What a restorer needs of its target.
-    *("--log-bin-trust-function-creators=1", "--event-scheduler=OFF"),
-)
-
 
 @pytest.fixture(scope="session")
 def make_server(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MysqlServer]:
-    template = MysqlServer.make_template(tmp_path_factory.mktemp("template"))
+    template = MysqlServer.make_template(tmp_path_factory.mktemp("template") / "data")
 
     def make(*arguments: str) -> MysqlServer:
-        return MysqlServer(tmp_path_factory.mktemp("server"), template=template, arguments=arguments)
+        return MysqlServer(*arguments, template=template)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def source(make_server: Callable[..., MysqlServer]) -> Iterator[MysqlServer]:
-    with make_server("--server-id=1", *USUAL) as server:
+    with make_server("--server-id=1") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def target(make_server: Callable[..., MysqlServer]) -> Iterator[MysqlServer]:
-    with make_server("--server-id=2", *USUAL) as server:
+    with make_server("--server-id=2") as server:
         yield server
 
 

@@ -182,7 +182,7 @@ def test_a_privilege_taken_back_by_a_partial_revoke_is_refused_before_the_dump(s
         shop.source.sql(f"DROP USER {OPERATOR}; SET GLOBAL partial_revokes = OFF")
 
 
-@pytest.mark.parametrize("privilege", ["RELOAD", "REPLICATION CLIENT"])
+@pytest.mark.parametrize("privilege", ["FLUSH_TABLES", "REPLICATION CLIENT"])
 def test_a_privilege_without_which_the_client_gives_up_leaves_nothing(shop: Shop, privilege: str) -> None:
     shop.source.sql(f"REVOKE {privilege} ON *.* FROM {OPERATOR}")
     with pytest.raises(BackupError, match=privilege):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.acceptance.mysql_server import MysqlServer
-    from tests.acceptance.mysql_shop import Keys
+    from tests.engines.branch import Keys
+    from tests.engines.servers import MysqlServer
 
 
 @pytest.mark.parametrize(("compression", "ending"), [("gzip", ".sql.gz.age"), ("zstd", ".sql.zst.age")])
@@ -87,8 +87,8 @@ def _last_number(gtids: str) -> int:
     ("arguments", "has_position"),
     [
         (("--server-id=3", "--gtid-mode=OFF"), True),
+        (("--server-id=3", "--skip-log-bin", "--gtid-mode=OFF"), False),
         (("--server-id=3", "--skip-log-bin"), False),
-        (("--server-id=3", "--skip-log-bin", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"), False),
     ],
 )
 def test_servers_without_gtid_or_without_binary_log(
@@ -114,7 +114,7 @@ def test_servers_without_gtid_or_without_binary_log(
 
 def test_caching_sha2_password_works_over_the_socket_when_the_server_has_nothing_cached(shop: Shop) -> None:
     shop.source.sql("FLUSH PRIVILEGES")
-    plugins = shop.source.sql("SELECT DISTINCT plugin FROM mysql.user WHERE user = 'larapee-backup'")
+    plugins = shop.source.sql("SELECT DISTINCT plugin FROM mysql.user WHERE user = 'larapee-operator'")
     assert plugins.split() == ["caching_sha2_password"]
     assert shop.dump().manifest is not None
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ansible_collections.larapee.backup.plugins.plugin_utils._recorder import RunStore
-    from tests.acceptance.mysql_server import MysqlServer
+    from tests.engines.servers import MysqlServer
 
 PASSWORD = 'S3cret "with" \\ # ; and €'
 

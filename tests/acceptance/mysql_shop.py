@@ -1,6 +1,6 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A branch on MySQL: the shop's database, the two accounts, keys, and the library's own entry points."""
+"""A branch on MySQL: the shop's database and the library's own entry points."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from ansible_collections.larapee.backup.plugins.module_utils._restore import (
     restore_database,
 )
 from ansible_collections.larapee.backup.plugins.module_utils._verify import VerifyOutcome, VerifyRequest, verify_place
+from tests.engines.branch import BRANCH, Branch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.acceptance.mysql_server import MysqlServer
+    from tests.engines.branch import Keys
+    from tests.engines.servers import MysqlServer
 
-BRANCH = "branch-001"
 DATABASE = "larapos"
-OPERATOR = "'larapee-backup'@'localhost'"
-RESTORER = "'larapee-restore'@'localhost'"
-OPERATOR_PASSWORD = 'back"up \\ #1'
-RESTORER_PASSWORD = "restore'it"
+OPERATOR = "'larapee-operator'@'localhost'"
+RESTORER = "'larapee-restorer'@'localhost'"
 
 SCHEMA = """
 CREATE DATABASE larapos CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
@@ -75,15 +74,6 @@ DELIMITER ;
 """
 
 OBJECTS = {"tables": 6, "views": 2, "sequences": 0, "triggers": 2, "routines": 3, "events": 1}
-
-# The least that the two accounts need; each test of a missing privilege takes one away.
-OPERATOR_GRANTS = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
-OPERATOR_GLOBAL_GRANTS = ("RELOAD", "REPLICATION CLIENT", "SHOW_ROUTINE", "BACKUP_ADMIN")
-RESTORER_GRANTS = (
-    *("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES", "CREATE VIEW", "SHOW VIEW"),
-    *("TRIGGER", "EVENT", "CREATE ROUTINE", "ALTER ROUTINE"),
-)
-RESTORER_GLOBAL_GRANTS = ("SYSTEM_USER", "SESSION_VARIABLES_ADMIN", "SET_ANY_DEFINER", "ALLOW_NONEXISTENT_DEFINER")
 
 _FACTS = (
     "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM SCHEMATA WHERE SCHEMA_NAME = '{}'",
@@ -131,26 +121,6 @@ def picture(server: MysqlServer, database: str = DATABASE) -> dict[str, Any]:
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Keys:
-    """An age identity with its recipient, the branch's signing key and its allowed signers."""
-
-    directory: Path
-    recipient: str
-
-    @property
-    def identity(self) -> str:
-        return (self.directory / "identity").read_text(encoding="utf-8")
-
-
-def make_keys(directory: Path) -> Keys:
-    made = subprocess.run(["age-keygen", "-o", str(directory / "identity")], check=True, capture_output=True, text=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / BRANCH)], check=True)
-    public = (directory / f"{BRANCH}.pub").read_text(encoding="utf-8")
-    (directory / "allowed_signers").write_text(f'{BRANCH} namespaces="larapee-backup" {public}', encoding="utf-8")
-    return Keys(directory=directory, recipient=made.stderr.split()[-1])
-
-
 class Shop:
     """A branch whose database is filled anew, a server to restore to, and a place for artifacts."""
 
@@ -163,18 +133,18 @@ class Shop:
         for server in {source, target}:
             server.sql(f"DROP DATABASE IF EXISTS {DATABASE}; DROP USER IF EXISTS {OPERATOR}, {RESTORER}")
         source.sql(SCHEMA)
-        _create(source, OPERATOR, OPERATOR_PASSWORD, OPERATOR_GRANTS, OPERATOR_GLOBAL_GRANTS)
-        _create(target, RESTORER, RESTORER_PASSWORD, RESTORER_GRANTS, RESTORER_GLOBAL_GRANTS)
-        self.operator_file = root / "operator.cnf"
-        source.option_file(self.operator_file, user="larapee-backup", password=OPERATOR_PASSWORD)
-        self.restorer_file = root / "restorer.cnf"
-        target.option_file(self.restorer_file, user="larapee-restore", password=RESTORER_PASSWORD)
+        # Exactly what the project gives them; each test of a missing privilege takes one away.
+        branch = Branch(source=source, target=target, keys=keys, root=root, database=DATABASE)
+        branch.account("operator")
+        branch.account("restorer")
+        self.operator_file = branch.option_file("operator")
+        self.restorer_file = branch.option_file("restorer")
 
     def dump(self, **changes: Any) -> DumpOutcome:
         request = DumpRequest(
             branch=BRANCH,
             database=DATABASE,
-            option_file=str(self.operator_file),
+            option_file=self.operator_file,
             local_path=str(self.local),
             state_path=str(self.root / "state"),
             run_id=str(uuid.uuid4()),
@@ -207,7 +177,7 @@ class Shop:
             branch=BRANCH,
             source=str(self.local),
             allowed_signers=str(self.keys.directory / "allowed_signers"),
-            option_file=str(self.restorer_file),
+            option_file=self.restorer_file,
             database=DATABASE,
             state_path=str(self.root / "state"),
             run_id=str(uuid.uuid4()),
@@ -226,14 +196,4 @@ class Shop:
         return subprocess.run(unpack, input=opened, check=True, capture_output=True).stdout.decode()
 
 
-def _create(
-    server: MysqlServer, account: str, password: str, schema: tuple[str, ...], everywhere: tuple[str, ...]
-) -> None:
-    quoted = password.replace("\\", "\\\\").replace("'", "''")
-    server.sql(
-        f"CREATE USER {account} IDENTIFIED WITH caching_sha2_password BY '{quoted}';"
-        f"GRANT {', '.join(schema)} ON `{DATABASE}`.* TO {account}; GRANT {', '.join(everywhere)} ON *.* TO {account}"
-    )
-
-
-__all__ = ("BRANCH", "DATABASE", "OBJECTS", "OPERATOR", "RESTORER", "SCHEMA", "Keys", "Shop", "make_keys", "picture")
+__all__ = ("BRANCH", "DATABASE", "OBJECTS", "OPERATOR", "RESTORER", "SCHEMA", "Shop", "picture")

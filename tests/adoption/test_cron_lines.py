@@ -129,7 +129,7 @@ def test_a_line_that_died_half_way_is_refused_by_name(cron_shop: CronShop) -> No
     assert set(outcome.refused) == {killed.name, no_server.name, full_disk.name}
     assert "cut short" in outcome.refused[killed.name]
     assert outcome.failure is not None
-    with pytest.raises(BackupError, match="none stands at that point"):
+    with pytest.raises(BackupError, match="nothing here reaches that point"):
         cron_shop.estate.restore(to=cron_shop.begun[killed.name])
 
 

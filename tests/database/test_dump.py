@@ -42,7 +42,8 @@ def test_a_full_opens_with_stock_tools_and_matches_its_manifest(estate: Estate, 
     assert text.rstrip().splitlines()[-1].startswith("-- Dump completed")
     assert len(text.encode()) == manifest.plain_size
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=estate.local, capture_output=True, text=True)
-    assert checked.stdout == f"{manifest.artifact}: OK\n"
+    fingerprint = f"{manifest.artifact}.fingerprint.zst.age"
+    assert checked.stdout == f"{manifest.artifact}: OK\n{fingerprint}: OK\n"
     assert {oct(path.stat().st_mode & 0o777) for path in estate.local.iterdir()} == {"0o600"}
     assert oct(estate.local.stat().st_mode & 0o777) == "0o700"
 
@@ -238,7 +239,7 @@ def test_ddl_that_cannot_be_held_off_is_detected_and_the_full_is_taken_again(
     assert outcome.manifest.document["ddl_guard"] == "fingerprint"
     assert "thrown away" in outcome.warnings[0]
     assert "`later`" in plain_text(estate, outcome.manifest.artifact)
-    assert len([name for name in estate.files() if name.endswith(".age")]) == 1
+    assert len([name for name in estate.files() if name.endswith(".sql.gz.age")]) == 1
 
 
 def test_ddl_in_every_attempt_fails_and_keeps_nothing(estate: Estate, fake_tools: FakeTools) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._names import companion_name
 from tests.database.estate import sql
 from tests.database.test_dump import only
 
@@ -194,7 +195,7 @@ def test_what_a_crash_left_is_removed_by_the_next_run_and_foreign_files_stay(est
     assert outcome.manifest is not None
     assert crashed in outcome.warnings[0]
     name = outcome.manifest.artifact
-    made = {name, f"{name}.manifest.json", f"{name}.manifest.json.sig", "SHA256SUMS"}
+    made = {name, companion_name(name), f"{name}.manifest.json", f"{name}.manifest.json.sig", "SHA256SUMS"}
     assert estate.files() == made | foreign
 
 

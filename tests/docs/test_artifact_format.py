@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _publish
-from tests.database.estate import BRANCH, Estate, Keys
+from tests.database.estate import BRANCH, Estate, Keys, sql
 from tests.docs.pages import DOCS, TOP, code, table, tables
 from tests.files.shop_files import ShopFiles
 
@@ -28,7 +28,7 @@ FIELDS = "| field | type | unit or values |"
 COMMON, OF_A_FULL, OF_FILES, OF_ADOPTED = range(4)
 RESULT = "| field | type | meaning |"
 SCHEMA = json.loads((DOCS / "schemas" / "manifest.schema.json").read_text(encoding="utf-8"))
-TYPES = {"string": str, "integer": int, "object": dict, "list of strings": list, "null": type(None)}
+TYPES = {"string": str, "integer": int, "object": dict, "list of strings": list, "boolean": bool, "null": type(None)}
 STEPS = [(int(row[0]), row[2], code(row[3]), row[4]) for row in table(PAGE, "| step | done |")]
 NAME = "db-20261122-2315.sql.gz.age"
 
@@ -160,9 +160,11 @@ def test_names_sums_and_the_result_of_a_verification_are_as_documented(estate: E
     names = [name.replace("`", "") for _what, name in table(PAGE, "| file |")]
     suffixes = [name.partition("'s name plus ")[2] for name in names if "'s name plus" in name]
     of_a_full = [".manifest.json", ".manifest.json.sig", ".verified.json"]
-    assert sorted(suffixes) == [".index.zst, and .age when the artifact is encrypted", *of_a_full]
+    companions = [f"{suffix}, and .age when the artifact is encrypted" for suffix in (".fingerprint.zst", ".index.zst")]
+    assert sorted(suffixes) == [*companions, *of_a_full]
     estate.verify(identity=estate.keys.identity)
-    assert estate.files() == {"SHA256SUMS", artifact, *(artifact + suffix for suffix in of_a_full)}
+    fingerprint = f"{artifact}.fingerprint.zst.age"
+    assert estate.files() == {"SHA256SUMS", artifact, fingerprint, *(artifact + suffix for suffix in of_a_full)}
     result = json.loads((estate.local / f"{artifact}.verified.json").read_bytes())
     documented = _documented(RESULT, 0)
     fields = {re.sub(r"^levels\.\w+\.", "levels.*.", name): value for name, value in _flat(result).items()}
@@ -170,7 +172,32 @@ def test_names_sums_and_the_result_of_a_verification_are_as_documented(estate: E
     assert sorted(found) == sorted(documented)
     assert {name: value for name, value in found.items() if type(value) not in documented[name]} == {}
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=estate.local, capture_output=True, text=True)
-    assert (checked.returncode, checked.stdout) == (0, f"{artifact}: OK\n")
+    assert (checked.returncode, checked.stdout) == (0, f"{artifact}: OK\n{fingerprint}: OK\n")
+
+
+def test_the_table_of_a_fingerprint_is_that_of_a_real_one(estate: Estate) -> None:
+    queries = {"orders": "SELECT COUNT(*), NULL FROM orders"}
+    sql(estate.source, "CREATE TABLE larapos.old (i INT) ENGINE = MyISAM")
+    found = set()
+    types = TYPES | {"list of lists": list}
+    documented = {
+        code(name)[0]: [types[each] for each in kinds.split(" or ")]
+        for name, kinds, _meaning in table(PAGE, "| field | type | of a fingerprint |")
+    }
+    for limit in (0, 2**31):
+        manifest = _manifest(estate, fingerprint_limit_bytes=limit, business_queries=queries)
+        path = estate.local / f"{manifest['artifact']}.fingerprint.zst.age"
+        identity = str(estate.keys.directory / "identity-1")
+        opened = subprocess.run(["age", "-d", "-i", identity, str(path)], check=True, capture_output=True).stdout
+        plain = subprocess.run(["zstd", "-dc"], input=opened, check=True, capture_output=True).stdout
+        written = json.loads(plain)
+        assert manifest["fingerprint"].items() <= written.items()
+        for name, value in _flat(written).items():
+            general = re.sub(r"^(tables|queries)\..+\.(\w+)$", r"\1.*.\2", name)
+            if general != name or general in documented:
+                found.add(general)
+                assert type(value) in documented[general], name
+    assert found == set(documented)
 
 
 @pytest.mark.parametrize(("step", "hidden", "visible", "next_full"), STEPS)

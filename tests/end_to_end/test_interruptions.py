@@ -129,9 +129,7 @@ def files_of(names: Iterable[str]) -> set[str]:
     """All files of these artifacts."""
     found = set()
     for name in names:
-        found |= {name, f"{name}.manifest.json", f"{name}.manifest.json.sig"}
-        if not name.startswith("db-"):
-            found.add(companion_name(name))
+        found |= {name, companion_name(name), f"{name}.manifest.json", f"{name}.manifest.json.sig"}
     return found
 
 

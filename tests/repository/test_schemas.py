@@ -84,7 +84,7 @@ def test_what_the_dump_writes_is_what_the_schema_says(written: list[dict[str, An
     for document in written:
         jsonschema.Draft202012Validator(schema).validate(document)
         assert accepted(document, schema) == (True, True)
-        assert set(document) == {*COMMON, *DATABASE, *FULL, "set"}
+        assert set(document) == {*COMMON, *DATABASE, *FULL, "set", "snapshot_at", "companion", "fingerprint"}
 
 
 def test_fields_that_later_versions_add_are_kept(written: list[dict[str, Any]], schema: dict[str, Any]) -> None:

@@ -16,13 +16,73 @@ if TYPE_CHECKING:
 HOUR = dt.timedelta(hours=1)
 
 
+class Database:
+    """What follows which full in the binary log, and in whose time each increment counts: never before the full that it
+    follows, never after the next full, and of several fulls that it follows the newest counts.
+    """
+
+    def __init__(self, everything: list[Manifest]) -> None:
+        fulls = [each for each in everything if each.kind == "db_full"]
+        increments = [each for each in everything if each.kind == "db_increment"]
+        self.chains = {full.artifact: _followers(full, increments) for full in fulls}
+        self.numbers = {each.artifact: each.set_number for each in everything}
+        self.left_behind = {
+            full.artifact
+            for full in fulls
+            for other in fulls
+            if not self.chains[full.artifact] and other.set_number < full.set_number and other.epoch == full.epoch
+            if any(_end(each) > _end(full) for each in self.chains[other.artifact])
+        }
+        self.own: dict[str, list[Manifest]] = {full.artifact: [] for full in fulls}
+        joined = {each.artifact for chain in self.chains.values() for each in chain}
+        self.astray = {each.artifact for each in increments} - joined
+        for each in increments:
+            followed = [full for full in fulls if each in self.chains[full.artifact]]
+            if followed:
+                full = max(followed, key=lambda candidate: candidate.set_number)
+                self.own[full.artifact].append(each)
+                later = [other.set_number for other in fulls if other.set_number > full.set_number]
+                number = max(each.set_number, full.set_number)
+                self.numbers[each.artifact] = min([number, *(other - 1 for other in later)])
+
+
+def _followers(full: Manifest, increments: list[Manifest]) -> list[Manifest]:
+    """The increment that holds the full's position, the one that begins where that one ends, and so on."""
+    position = full.document["end"]
+    candidates = [each for each in increments if each.epoch == full.epoch]
+    chain: list[Manifest] = []
+    found = [e for e in candidates if position["file"] in [file["name"] for file in e.document["files"]]]
+    while found:
+        chain.append(found[0])
+        end = found[0].document["end"]
+        found = [
+            each
+            for each in candidates
+            if int(each.document["start"]["file"][-6:]) == int(end["file"][-6:]) + 1
+            and each.document["start"]["gtid"] == end["gtid"]
+        ]
+    # By the clock it was sealed before the full was begun, and no run that knew the full went on from there.
+    if chain and chain[0].created_at < full.created_at and not any(_names(each, full) for each in chain):
+        return []
+    return chain
+
+
+def _names(increment: Manifest, full: Manifest) -> bool:
+    return full.artifact in (increment.document["base"], increment.document["previous"])
+
+
+def _end(manifest: Manifest) -> tuple[str, int]:
+    return (manifest.document["end"]["file"], manifest.document["end"]["position"])
+
+
 class OracleSet:
     """A set by its number, found by looking through everything that is there."""
 
-    def __init__(self, number: int, until: int, everything: list[Manifest]) -> None:
+    def __init__(self, number: int, until: int, everything: list[Manifest], database: Database) -> None:
         self.number = number
-        before = [each for each in everything if each.set_number < until]
-        self.own = {each.artifact: each for each in before if each.set_number >= number}
+        before = [each for each in everything if database.numbers[each.artifact] < until]
+        self.own = {each.artifact: each for each in before if database.numbers[each.artifact] >= number}
+        self._numbers = database.numbers
         self.parts: dict[str, list[Manifest]] = {"db": [], "files": [], "config": []}
         self.stands_on = set(self.own)
         for kind, part in (("db_full", "db"), ("config", "config"), ("files_full", "files")):
@@ -31,6 +91,11 @@ class OracleSet:
         self.astray: set[str] = set()
         if self.parts["files"]:
             self._follow(self.parts["files"][0], everything, until)
+        for full in self.parts["db"][:]:
+            self.parts["db"] += [e for e in database.chains[full.artifact] if database.numbers[e.artifact] < until]
+            self.stands_on |= {each.artifact for each in database.own[full.artifact]}
+            since = {each.artifact for each in before if database.numbers[each.artifact] >= full.set_number}
+            self.astray |= (database.astray & since) | (database.left_behind & {full.artifact})
         for part in self.parts.values():
             self.stands_on |= {each.artifact for each in part}
 
@@ -47,7 +112,7 @@ class OracleSet:
                 self.parts["files"].append(following[0])
         self.stands_on |= joined
         increments = [each for each in everything if each.kind == "files_increment"]
-        self.astray = {
+        self.astray |= {
             each.artifact
             for each in increments
             if full.set_number <= each.set_number < until and each.artifact not in joined
@@ -68,7 +133,7 @@ class OracleSet:
         return (self.parts["db"] or self.parts["files"])[0].epoch
 
     def sizes(self) -> dict[str, list[int]]:
-        databases = [each for each in self.own.values() if each.kind == "db_full"] or self.parts["db"]
+        databases = [each for each in self.own.values() if each.kind == "db_full"] or self.parts["db"][:1]
         trees = [each for each in self.own.values() if each.kind.startswith("files_")] or self.parts["files"][-1:]
         return {
             "db": [each.plain_size for each in databases],
@@ -77,11 +142,14 @@ class OracleSet:
         }
 
     def first(self) -> str:
-        return min(self.own.values(), key=lambda each: (each.set_number, each.sequence, each.kind)).artifact
+        def order(each: Manifest) -> tuple[int, bool, int, str]:
+            return (self._numbers[each.artifact], each.kind == "db_increment", each.sequence, each.artifact)
+
+        return min(self.own.values(), key=order).artifact
 
     def newest(self) -> dt.datetime:
-        last = max(each.set_number for each in self.own.values())
-        return max(each.created_at for each in self.own.values() if each.set_number == last)
+        last = max(self._numbers[name] for name in self.own)
+        return max(each.created_at for name, each in self.own.items() if self._numbers[name] == last)
 
 
 class Oracle:
@@ -90,12 +158,13 @@ class Oracle:
         everything = sorted(world.artifacts, key=lambda each: (each.set_number, each.kind))
         numbers = sorted({each.set_number for each in everything if each.kind in ("db_full", "files_full")})
         bounds = list(zip([0, *numbers[1:]], [*numbers[1:], 10**9], strict=True)) if numbers else []
-        self.sets = [OracleSet(first, until, everything) for first, until in bounds]
+        self.database = Database(everything)
+        self.sets = [OracleSet(first, until, everything, self.database) for first, until in bounds]
         for each, number in zip(self.sets, numbers, strict=True):
             each.number = number
         known = {{"d": "db", "f": "files", "c": "config"}[each.kind[0]] for each in everything}
         self.good = [each.whole(known) and not each.members() & world.corrupt for each in self.sets]
-        self.sizes = {each.artifact: each.size + (7 if each.kind != "db_full" else 0) for each in everything}
+        self.sizes = {each.artifact: each.size + (0 if each.kind.startswith("db_") else 7) for each in everything}
         self.replaced_by = [self._replacement(index) for index in range(len(self.sets))]
 
     def age(self, index: int) -> float:

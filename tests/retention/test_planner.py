@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.larapee.backup.plugins.module_utils import _retention, _sets
 from tests.retention.histories import RUNS, WISHES, Run, World
-from tests.retention.oracle import Oracle
+from tests.retention.oracle import Database, Oracle
 
 if TYPE_CHECKING:
     from ansible_collections.larapee.backup.plugins.module_utils._retention import Facts, Plan
@@ -98,6 +98,15 @@ def test_what_stays_can_be_restored_and_what_goes_has_a_better_successor(
         assert entry.why
     opened = [index for index in range(len(sets)) if oracle.opened(index)]
     assert not opened or all(index < opened[-1] for index in dropped)
+    left = {each.artifact for each in world.artifacts} - going
+    for full, followers in oracle.database.own.items():
+        # While a full is there, so is all that was sealed until the next one.
+        assert full not in left or {each.artifact for each in followers} <= left
+    # Behind the last set that goes nothing is missing: each full there is followed to the end of the stream.
+    behind = max(dropped, default=-1) + 1
+    for each in oracle.sets[behind:]:
+        for dump in each.parts["db"][:1]:
+            assert {follower.artifact for follower in oracle.database.chains[dump.artifact]} <= left
 
 
 def _needed(plan: Plan, index: int) -> bool:
@@ -177,7 +186,10 @@ def _joined(world: World) -> set[str]:
         each = there.get(name or "")
         return each is not None and (each.kind == "files_full" or reaches_a_full(each.document["previous"]))
 
-    return {each.artifact for each in world.artifacts if reaches_a_full(each.document["previous"])}
+    uploads = {each.artifact for each in world.artifacts if each.kind == "files_increment"}
+    database = Database(world.artifacts)
+    followed = {each.artifact for chain in database.chains.values() for each in chain}
+    return {name for name in uploads if reaches_a_full(there[name].document["previous"])} | followed
 
 
 @settings(max_examples=100, deadline=None)
@@ -185,19 +197,27 @@ def _joined(world: World) -> set[str]:
     keep_days=st.sampled_from((1, 2, 7)),
     rhythm=st.sampled_from((1, 6, 24)),
     days=st.integers(10, 20),
+    between=st.sampled_from(("dump", "increment")),
     pruned_daily=st.booleans(),
 )
-def test_in_an_ordinary_branch_old_sets_go(keep_days: int, rhythm: int, days: int, *, pruned_daily: bool) -> None:
+def test_in_an_ordinary_branch_old_sets_go(
+    keep_days: int, rhythm: int, days: int, between: str, *, pruned_daily: bool
+) -> None:
     world = World()
     per_day = 24 // rhythm
     for number in range(days * per_day):
-        world.run(Run(wait=rhythm, kind="full" if number % per_day == 0 else "increment"))
+        world.run(Run(wait=rhythm, kind="full" if number % per_day == 0 else between))
         if (pruned_daily and number % per_day == 0) or number == days * per_day - 1:
             plan = planned(world, _retention.Facts(now=world.now, keep_days=keep_days))[1]
             world.remove(gone(plan))
             assert {entry.code for entry in plan.kept} <= {_retention.NEEDED}
     left = {each.artifact for each in world.artifacts}
-    oldest_dump = min(world.honest[name] for name in left if name.startswith("db-"))
-    assert world.clock - oldest_dump <= 24 * keep_days
-    # The uploads chain that the oldest dump stands on may be a day older.
+    # A day's set goes as a whole; the uploads chain that the oldest dump stands on may be a day older too.
     assert world.clock - min(world.honest[name] for name in left) <= 24 * (keep_days + 1)
+    if between == "dump":
+        oldest_dump = min(world.honest[name] for name in left if name.startswith("db-"))
+        assert world.clock - oldest_dump <= 24 * keep_days
+    else:
+        increments = [name for name in left if name.endswith(".binlog.zst")]
+        assert bool(increments) is (rhythm < 24)
+        assert {e.artifact for each in Database(world.artifacts).chains.values() for e in each} == set(increments)

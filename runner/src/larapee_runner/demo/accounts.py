@@ -1,6 +1,6 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SQL accounts of operator, restorer and application, each with the least grants that its work needs."""
+"""The SQL accounts of operator, log reader, restorer and application, each with the least grants that its work needs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 OPERATOR_GRANTS = "SELECT, SHOW VIEW, TRIGGER, EVENT"
 # Not BINLOG MONITOR: with it the account reads the statements of every other database.
 OPERATOR_GLOBAL_GRANTS = "RELOAD"
+# Whoever reads binary logs sees the rows of every database, so no other account may.
+LOG_READER_GLOBAL_GRANTS = "REPLICATION SLAVE, BINLOG MONITOR, RELOAD"
 RESTORER_GRANTS = (
     "SELECT, INSERT, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES, CREATE VIEW, SHOW VIEW, TRIGGER, EVENT, "
     "CREATE ROUTINE, ALTER ROUTINE"
@@ -62,6 +64,17 @@ def create_operator(server: ThrowawayServer, *, database: str, user: str = "lara
         connection.close()
 
 
+def create_log_reader(server: ThrowawayServer, *, user: str = "larapee-binlog", password: str) -> None:
+    """May close and read binary logs, and reads no table."""
+    connection = server.connect()
+    try:
+        with connection.cursor() as cursor:
+            _create_user(cursor, user=user, password=password)
+            cursor.execute(f"GRANT {LOG_READER_GLOBAL_GRANTS} ON *.* TO %s@'localhost'", (user,))
+    finally:
+        connection.close()
+
+
 def create_restorer(server: ThrowawayServer, *, database: str, user: str = "larapee-restore", password: str) -> None:
     """May fill the one schema, with foreign definers."""
     connection = server.connect()
@@ -85,4 +98,4 @@ def create_application(server: ThrowawayServer, *, database: str, user: str = "l
         connection.close()
 
 
-__all__ = ("create_application", "create_operator", "create_restorer")
+__all__ = ("create_application", "create_log_reader", "create_operator", "create_restorer")

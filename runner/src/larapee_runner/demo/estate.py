@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BRANCH = "branch-001"
 DATABASE = "larapos"
 RETENTION_DAYS = 7
+# What a fingerprint asks the shop, so that a restore can be held against the answers.
+RECEIPT_QUERY = "SELECT invoice_number FROM orders ORDER BY id DESC LIMIT 1"
+BUSINESS_QUERIES = {"sales of the last days": "SELECT * FROM daily_sales ORDER BY 2 DESC LIMIT 7"}
 
 
 def _run(arguments: list[str], *, what: str) -> str:
@@ -74,7 +77,13 @@ def _inventory(variables: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_configuration(
-    workplace: Workplace, *, application: Application, recipients: list[str], operator: Path, restorer: Path
+    workplace: Workplace,
+    *,
+    application: Application,
+    recipients: list[str],
+    operator: Path,
+    log_reader: Path,
+    restorer: Path,
 ) -> None:
     """One inventory for the branch, one for the restorer, and the file in which the recorder finds the runs table."""
     _write_yaml(
@@ -87,6 +96,9 @@ def write_configuration(
             {
                 "larapee_backup_db_name": DATABASE,
                 "larapee_backup_db_option_file": str(operator),
+                "larapee_backup_binlog_option_file": str(log_reader),
+                "larapee_backup_receipt_query": RECEIPT_QUERY,
+                "larapee_backup_business_queries": BUSINESS_QUERIES,
                 "larapee_backup_app_path": str(application.root),
                 "larapee_backup_uploads_path": str(application.uploads.directory),
                 "larapee_backup_config_paths": [str(path) for path in application.config_paths],

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .narrator import Narrator, Step
     from .workplace import Workplace
 
-OPERATOR, RESTORER, APPLICATION = "larapee-backup", "larapee-restore", "larapee-app"
+OPERATOR, LOG_READER, RESTORER, APPLICATION = "larapee-backup", "larapee-binlog", "larapee-restore", "larapee-app"
 BACKUP = "larapee.backup.branch_backup"
+WHAT = {"full": "take a full", "increment": "take an increment", "log": "seal the binary log"}
 
 
 class Stage:
@@ -29,7 +30,7 @@ class Stage:
         self.launcher = launcher
         self.orders = orders
         self.seed = seed
-        self.passwords = {user: secrets.token_urlsafe(24) for user in (OPERATOR, RESTORER, APPLICATION)}
+        self.passwords = {user: secrets.token_urlsafe(24) for user in (OPERATOR, LOG_READER, RESTORER, APPLICATION)}
         self.shop_server = ThrowawayServer(workplace.shop_server, server_id=1)
         self.new_server = ThrowawayServer(workplace.new_server, server_id=2)
         self.application = Application(workplace.application)
@@ -40,7 +41,7 @@ class Stage:
 
     def start_backup(self, kind: str) -> Running:
         arguments = ("run", BACKUP, "-i", str(self.workplace.inventory), "-e", f"larapee_backup_kind={kind}")
-        return self.launcher.start(f"take {'an' if kind == 'increment' else 'a'} {kind}", *arguments)
+        return self.launcher.start(WHAT[kind], *arguments)
 
     def run(self, step: Step, what: str, playbook: str, inventory: Path, *more: str) -> Running:
         run = self.launcher.start(what, "run", playbook, "-i", str(inventory), *more)
@@ -51,4 +52,4 @@ class Stage:
         return run
 
 
-__all__ = ("APPLICATION", "BACKUP", "OPERATOR", "RESTORER", "Stage")
+__all__ = ("APPLICATION", "BACKUP", "LOG_READER", "OPERATOR", "RESTORER", "Stage")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which full a restore uses, and why not another.
+"""Which full and which increments a restore of the database uses, and why not others.
 
 Private to larapee.backup: may change without notice.
 """
@@ -13,45 +13,128 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from . import _intact, _manifest
+from . import _db_chain, _intact, _manifest, _reach
+from ._aim import LATEST, Wish, parse_wish
 from ._catalog import Catalogue, Entry
+from ._db_chain import DbChain
 from ._errors import BackupError
 
-LATEST: t.Final = "latest"
+# Up to when (UTC) nothing came after an artifact: its name, and what a signed tip says of it.
+Current = t.Optional[tuple[str, dt.datetime]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """``skipped`` maps newer artifacts that had to be passed over to what is wrong with them."""
+    """``increments`` follow ``full`` in order; without any, the full itself is what was wished for.
 
-    entry: Entry
-    skipped: t.Mapping[str, str]
-
-
-def choose_full(catalogue: Catalogue, *, branch: str, to: str, allowed_signers: str) -> Choice:
-    """Return the newest intact full for *to*: ``latest``, or a time, GTID or position that a full stands at exactly.
-
-    Raises BackupError with the way out when there is none. An older full is taken for ``latest`` when the newest is not
-    intact; what that costs is for the caller to say.
+    ``skipped`` maps artifacts that had to be passed over to what is wrong with them; ``broken`` says why the chain goes
+    no further although there is something later; ``until`` is what all of it restores.
     """
-    fulls = list(reversed(catalogue.of_kind("db_full", branch=branch)))
+
+    wish: Wish
+    full: Entry
+    increments: tuple[Entry, ...]
+    skipped: t.Mapping[str, str]
+    broken: str | None
+    until: dt.datetime
+
+    @property
+    def entry(self) -> Entry:
+        return self.full
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return (self.full, *self.increments)
+
+
+def choose(
+    catalogue: Catalogue,
+    *,
+    branch: str,
+    to: str,
+    allowed_signers: str,
+    current: Current = None,
+    excluded: t.Mapping[str, str] | None = None,
+) -> Choice:
+    """Return what restores *to*: ``latest``, a time, GTID, position or set; each artifact of it is intact.
+
+    An older full is taken when a newer one is not intact or in *excluded* (by name, why); what that costs is for the
+    caller to say. Raises BackupError with the way out when there is nothing.
+    """
+    own = {
+        entry.name: entry for kind in ("db_full", "db_increment") for entry in catalogue.of_kind(kind, branch=branch)
+    }
+    fulls = [entry for entry in own.values() if entry.manifest.kind == "db_full"]
     if not fulls:
         raise _none_at_all(catalogue, branch)
-    if to != LATEST:
-        fulls = [_at(fulls, to)]
-    skipped: dict[str, str] = {}
-    for entry in fulls:
+    checking = _Checking(branch, allowed_signers)
+    exact = [entry for entry in reversed(fulls) if to in _points(entry)]
+    if exact:
+        why = checking.why_not(exact[0])
+        if why is not None:
+            raise _none_intact(branch, {exact[0].name: why})
+        full = exact[0]
+        return Choice(Wish(LATEST), full, (), {}, None, full.manifest.recovery_point)
+    wish = parse_wish(to)
+    bad = dict(excluded or {})
+    while True:
+        chains, _astray = _db_chain.db_chains((entry.manifest for entry in own.values()), unusable=bad)
+        if not chains:
+            raise _none_intact(branch, bad)
+        found = _reach.pick(wish, chains, current) if wish is not None else None
+        if found is None:
+            raise _out_of_reach(to, branch, chains, current, {**checking.bad, **(excluded or {})})
+        chain, length = found
+        wrong = {each.artifact: checking.why_not(own[each.artifact]) for each in chain.artifacts[:length]}
+        failed = {name: why for name, why in wrong.items() if why is not None}
+        if not failed:
+            break
+        bad.update(failed)
+    used = [own[each.artifact] for each in chain.artifacts[:length]]
+    skipped = {name: why for name, why in bad.items() if name in checking.bad or own[name].manifest.kind == "db_full"}
+    return Choice(
+        wish=t.cast(Wish, wish),
+        full=used[0],
+        increments=tuple(used[1:]),
+        skipped=skipped,
+        broken=chain.broken,
+        until=_reach.until(chain, current),
+    )
+
+
+class _Checking:
+    """Judges each artifact once: checking reads all of it. A lost companion is no reason to lose the artifact too."""
+
+    def __init__(self, branch: str, allowed_signers: str) -> None:
+        self._branch = branch
+        self._allowed_signers = allowed_signers
+        self._judged: dict[str, str | None] = {}
+
+    @property
+    def bad(self) -> dict[str, str]:
+        return {name: why for name, why in self._judged.items() if why is not None}
+
+    def why_not(self, entry: Entry) -> str | None:
+        if entry.name not in self._judged:
+            self._judged[entry.name] = self._judge(entry)
+        return self._judged[entry.name]
+
+    def _judge(self, entry: Entry) -> str | None:
         try:
-            _intact.check_intact(entry, branch=branch, allowed_signers=allowed_signers)
-            return Choice(entry=entry, skipped=skipped)
+            _intact.check_signed(entry, branch=self._branch, allowed_signers=self._allowed_signers)
+            _intact.check_bytes(entry)
         except _intact.NotIntactError as exc:
-            skipped[entry.name] = str(exc)
+            return str(exc)
+        return None
+
+
+def _none_intact(branch: str, skipped: t.Mapping[str, str]) -> BackupError:
     reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
-    raise BackupError(
+    return BackupError(
         f"Failed to choose a full of {branch}: none is intact ({reasons}). Fetch the set from another place and verify "
         "it there.",
         reason="not_intact",
-        facts={"skipped": skipped},
+        facts={"skipped": dict(skipped)},
     )
 
 
@@ -71,19 +154,8 @@ def _none_at_all(catalogue: Catalogue, branch: str) -> BackupError:
     )
 
 
-def _at(fulls: t.Sequence[Entry], to: str) -> Entry:
-    """The full that stands exactly at *to*; the moments between are reached only by increments."""
-    for entry in fulls:
-        if to in _points(entry):
-            return entry
-    raise BackupError(
-        f"Failed to restore to {to}: this catalogue holds fulls only, and none stands at that point. "
-        f"{_nearest(fulls, to)} Give that time, or latest.",
-        reason="target_out_of_reach",
-    )
-
-
 def _points(entry: Entry) -> list[str]:
+    """The full's own moment and position: they name it, whatever increments there are."""
     position = entry.manifest.position
     points = [_manifest.format_time(entry.manifest.recovery_point)]
     if entry.manifest.set_number:
@@ -95,15 +167,18 @@ def _points(entry: Entry) -> list[str]:
     return points
 
 
-def _nearest(fulls: t.Sequence[Entry], to: str) -> str:
-    times = sorted(entry.manifest.recovery_point for entry in fulls)
-    try:
-        wanted = _manifest.parse_time(to)
-    except ValueError:
-        wanted = dt.datetime.max.replace(tzinfo=dt.timezone.utc)
-    earlier = [time for time in times if time <= wanted]
-    nearest = earlier[-1] if earlier else times[0]
-    return f"The nearest that can be had is {_manifest.format_time(nearest)}."
+def _out_of_reach(
+    to: str, branch: str, chains: t.Sequence[DbChain], current: Current, bad: t.Mapping[str, str]
+) -> BackupError:
+    reasons = "; ".join(f"{name}: {why}" for name, why in bad.items())
+    gone = f" (not usable: {reasons})" if reasons else ""
+    return BackupError(
+        f"Failed to restore {branch} to {to}: nothing here reaches that point{gone}. "
+        f"{_reach.nearest(to, chains, current)} Give latest, a time in UTC such as 2026-11-22T14:32:10Z, set:N, gtid:X "
+        "or file:position within that, or look at another place.",
+        reason="target_out_of_reach",
+        facts={"skipped": dict(bad)},
+    )
 
 
-__all__ = ("LATEST", "Choice", "choose_full")
+__all__ = ("LATEST", "Choice", "Current", "choose")

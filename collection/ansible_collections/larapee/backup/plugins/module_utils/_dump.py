@@ -14,7 +14,7 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from . import _clock, _compress, _epoch, _io, _lock, _making, _manifest, _publish
+from . import _clock, _compress, _epoch, _fingerprint, _io, _lock, _making, _manifest, _publish
 from ._dump_stream import DumpStream
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
@@ -192,6 +192,7 @@ def _attempt(
                 stream,
                 name=reservation.name,
             )
+            document.update(_add_fingerprint(request, options, server, reservation, outcome))
             manifest = _manifest.check_manifest(document)
             raw = _manifest.manifest_bytes(manifest)
             reservation.publish(manifest=raw, signature=_making.sign(request, raw, at=manifest.created_at))
@@ -200,6 +201,36 @@ def _attempt(
         # A demand that stays only makes one more epoch.
         _epoch.clear_demand(request.state_path, branch=request.branch)
     return manifest
+
+
+def _add_fingerprint(
+    request: DumpRequest,
+    options: t.Mapping[str, str],
+    server: Server,
+    reservation: _publish.Reservation,
+    outcome: DumpOutcome,
+) -> dict[str, t.Any]:
+    """Take a fingerprint, later than the dump's snapshot, as the full's companion; the full is as good without one."""
+    fields: dict[str, t.Any] = {"companion": None, "fingerprint": None}
+    if not request.fingerprint:
+        return fields
+    try:
+        found = _fingerprint.take(
+            options,
+            server,
+            request.database,
+            queries=request.business_queries,
+            receipt_query=request.receipt_query,
+            checksums=True,
+            limit_bytes=request.fingerprint_limit_bytes,
+        )
+        fields["companion"] = _fingerprint.write_companion(request, reservation, found)
+    except BackupError as exc:
+        outcome.warnings.append(f"The full has no fingerprint to compare a restore with. {exc}")
+        return fields
+    fields["fingerprint"] = _fingerprint.manifest_fields(found)
+    outcome.warnings += [f"Not in the fingerprint: {problem}." for problem in found.problems]
+    return fields
 
 
 def _with_history(schema: _inspect.Schema, client: _dump_client.DumpClient) -> bool:
@@ -250,6 +281,7 @@ def _describe(
         "ddl_guard": guard.mode,
         "start": position,
         "end": position,
+        "snapshot_at": _manifest.format_time(stream.snapshot_at),
     }
 
 

@@ -9,7 +9,9 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
-from . import _compress, _encrypt, _io, _making, _pipeline
+import datetime as dt
+
+from . import _clock, _compress, _encrypt, _io, _making, _pipeline
 from ._digest import Both, Digest, Ends
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _inspect
@@ -36,7 +38,7 @@ class DumpStream:
         self._client = client
         self._server = server
         self._guard = guard
-        self._snapshot_seen = False
+        self._snapshot_seen: dt.datetime | None = None
         self.plain = Digest()
         self.stored = Digest()
         self._ends = Ends()
@@ -59,13 +61,14 @@ class DumpStream:
             ) from exc
         _pipeline.require_success(results, what=f"dump {request.database}", advice="Nothing was kept of this dump.")
         _dump_client.check_messages(client, results[0])
+        self._ended = _clock.now()
 
     def feed(self, block: memoryview) -> None:
         self.plain.feed(block)
         self._ends.feed(block)
         self._scanner.feed(block)
-        if not self._snapshot_seen and _dump_client.has_snapshot(self._ends.head):
-            self._snapshot_seen = True
+        if self._snapshot_seen is None and _dump_client.has_snapshot(self._ends.head):
+            self._snapshot_seen = _clock.now()
             self._guard.snapshot_taken()
 
     def check(self, schema: _inspect.Schema) -> None:
@@ -85,6 +88,13 @@ class DumpStream:
                 "It is not kept.",
                 reason="no_coordinates",
             )
+
+    @property
+    def snapshot_at(self) -> dt.datetime:
+        """The full second (UTC) by which the client had its snapshot: all that is in it was committed before."""
+        # Of an empty database the client writes nothing that shows it.
+        seen = self._snapshot_seen or self._ended
+        return seen.replace(microsecond=0) + dt.timedelta(seconds=1)
 
     @property
     def longest_line(self) -> int:

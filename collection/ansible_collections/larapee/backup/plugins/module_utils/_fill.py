@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filling the target of a restore: from the first change on it to the last, and what is left after a failure.
+"""Filling a database: from the first change on it to the last, and what is left after a failure.
 
 Private to larapee.backup: may change without notice.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import typing as t
 
@@ -24,36 +25,76 @@ from ._pipeline import Command
 from ._target import Target
 
 CLIENTS: t.Final = {"mariadb": ("mariadb", "mysql"), "mysql": ("mysql",)}
-# A branch's key may be in wrong hands: what it signed must neither run commands nor read files of this host. What the
-# source held under looser settings must load too: rows that break a CHECK, tables made without innodb_strict_mode.
+# A branch's key may be in wrong hands: what it signed must neither run commands nor read files of this host.
 _LOAD_ARGUMENTS = {
     "mariadb": (
         "--sandbox",
         "--binary-mode",
         "--local-infile=0",
-        "--init-command=SET SESSION check_constraint_checks=0, innodb_strict_mode=0",
     ),
     "mysql": ("--binary-mode", "--local-infile=0"),
 }
+# What the source held under looser settings must load too: rows that break a CHECK, tables made without
+# innodb_strict_mode.
+_SETTINGS: t.Final[dict[str, tuple[str, ...]]] = {
+    "mariadb": ("check_constraint_checks=0", "innodb_strict_mode=0"),
+    "mysql": (),
+}
+
+
+class Content(t.Protocol):
+    """What fills a database: ``name`` for messages and for the mark, the schema's settings, objects by kind.
+
+    ``pour`` streams it as SQL into *following* and raises BackupError unless all of it came.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def character_set(self) -> str: ...
+    @property
+    def collation(self) -> str: ...
+    @property
+    def objects(self) -> t.Mapping[str, int]: ...
+    def pour(self, following: t.Sequence[Command | Tap]) -> None: ...
+
+
+class FullContent:
+    """A full, as it lies at its place."""
+
+    def __init__(self, entry: Entry, *, identity: str | None) -> None:
+        document = entry.manifest.document
+        self.name = entry.name
+        self.character_set = str(document["schema_character_set"])
+        self.collation = str(document["schema_collation"])
+        self.objects: t.Mapping[str, int] = document["objects"]
+        self._entry = entry
+        self._identity = identity
+
+    def pour(self, following: t.Sequence[Command | Tap]) -> None:
+        _open.open_artifact(self._entry, identity=self._identity, following=following)
 
 
 class Filling:
-    """One filling of one target; ``run`` ends with a complete database, or says how the target was left."""
+    """One filling of one target; ``run`` ends with a complete database, or says how the target was left.
+
+    *at*: the time that the server takes it to be; a one-time event that is over by then is not made.
+    """
 
     def __init__(
         self,
         *,
         options: t.Mapping[str, str],
         option_file: str,
-        entry: Entry,
+        content: Content,
         target: Target,
-        identity: str | None,
         run_id: str,
+        at: dt.datetime | None = None,
     ) -> None:
         self._options = options
-        self._entry = entry
+        self._content = content
         self._target = target
-        self._identity = identity
+        self._at = at
         self._run_id = run_id
         self._database = target.database
         self._name = quote_identifier(target.database)
@@ -90,8 +131,7 @@ class Filling:
 
     def _prepare(self) -> None:
         """Mark first, then look again, then change: the target may have been filled since it was checked."""
-        document = self._entry.manifest.document
-        character_set, collation = str(document["schema_character_set"]), str(document["schema_collation"])
+        character_set, collation = self._content.character_set, self._content.collation
         with connect(self._options) as connection:
             if self._target.schema is None:
                 self._create(connection, character_set, collation)
@@ -120,7 +160,7 @@ class Filling:
         _marker.place(
             connection,
             self._database,
-            artifact=self._entry.name,
+            artifact=self._content.name,
             run_id=self._run_id,
             started_at=_manifest.format_time(_clock.now()),
         )
@@ -142,9 +182,14 @@ class Filling:
             )
 
     def _load(self) -> None:
-        arguments = (*_LOAD_ARGUMENTS[self._target.server.engine], "--max-allowed-packet=1G", "--", self._database)
-        client = Command("the database client", (*self._client, *arguments))
-        _open.open_artifact(self._entry, identity=self._identity, following=[self, client])
+        settings = list(_SETTINGS[self._target.server.engine])
+        if self._at is not None:
+            settings.append(f"timestamp={int(self._at.timestamp())}")
+        arguments = [*_LOAD_ARGUMENTS[self._target.server.engine], "--max-allowed-packet=1G"]
+        if settings:
+            arguments.append(f"--init-command=SET SESSION {', '.join(settings)}")
+        client = Command("the database client", (*self._client, *arguments, "--", self._database))
+        self._content.pour([self, client])
 
     def feed(self, block: memoryview) -> None:
         self._scanner.feed(block)
@@ -153,7 +198,7 @@ class Filling:
     def _check(self) -> None:
         self._scanner.close()
         check_trailer(self._ends.tail)
-        expected = dict(self._entry.manifest.document["objects"])
+        expected = dict(self._content.objects)
         with connect(self._options) as connection:
             found = _inspect.count_objects(connection, self._database)
             found["tables"] -= 1  # the mark
@@ -165,7 +210,7 @@ class Filling:
             wrong = difference(expected, found)
             if wrong:
                 raise BackupError(
-                    f"Failed to restore {self._entry.name}: the target holds {wrong} of the full.", reason="incomplete"
+                    f"Failed to restore {self._content.name}: the target holds {wrong} of it.", reason="incomplete"
                 )
             _marker.remove(connection, self._database)
 
@@ -208,4 +253,4 @@ class Filling:
         )
 
 
-__all__ = ("CLIENTS", "Filling")
+__all__ = ("CLIENTS", "Content", "Filling", "FullContent")

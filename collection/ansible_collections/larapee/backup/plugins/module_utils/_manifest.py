@@ -202,6 +202,8 @@ def _check_kind(document: t.Mapping[str, t.Any], kind: str) -> None:
         counts = list(document["objects"].values())
         if not counts or any(not isinstance(count, int) or isinstance(count, bool) or count < 0 for count in counts):
             raise ManifestError("the field objects has no counts")
+        if "snapshot_at" in document:
+            _time(document, "snapshot_at")
 
 
 def _check_files(document: t.Mapping[str, t.Any]) -> None:

@@ -53,6 +53,11 @@ class Reservation:
         """The same for the companion's bytes; without this call the artifact has none."""
         return _create(_hidden(self.directory, self.name, _companion_suffix(self.name) + _PART))
 
+    def drop_companion(self) -> None:
+        """Take back what :meth:`open_companion` made: the artifact has none."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_hidden(self.directory, self.name, _companion_suffix(self.name) + _PART))
+
     def publish(self, *, manifest: bytes, signature: bytes) -> None:
         """Make the artifact exist: bytes, companion, signature, then the manifest, each durable before the next."""
         companion = _companion_suffix(self.name)

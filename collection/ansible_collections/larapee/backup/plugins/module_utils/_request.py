@@ -10,11 +10,16 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 
 @dataclasses.dataclass(frozen=True)
 class DumpRequest:
-    """What to dump and where to; see :class:`_making.Making` for what it shares with other requests."""
+    """What to dump and where to; see :class:`_making.Making` for what it shares with other requests.
+
+    With ``fingerprint`` the full gets one as its companion: tables of ``fingerprint_limit_bytes`` together are summed
+    up whole, and the shop's own ``business_queries`` (name to SELECT) and ``receipt_query`` are asked.
+    """
 
     branch: str
     database: str
@@ -29,6 +34,10 @@ class DumpRequest:
     reserve_bytes: int = 64 * 1024 * 1024
     quota_bytes: int = 0
     allowed_signers: str | None = None
+    fingerprint: bool = True
+    fingerprint_limit_bytes: int = 2 * 1024**3
+    business_queries: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    receipt_query: str = ""
 
 
 __all__ = ("DumpRequest",)

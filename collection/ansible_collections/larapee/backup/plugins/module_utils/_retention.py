@@ -135,7 +135,7 @@ def aged(sets: t.Sequence[BackupSet], facts: Facts, going: t.Container[str]) -> 
         if passed != _step(before.newest, after.newest):
             found[before.key, after.key] = passed
     for owner in sets:
-        next_left = next((each for each in rest if _sets.position(each.own[0]) > _sets.position(owner.own[-1])), None)
+        next_left = next((each for each in rest if each.first > owner.last), None)
         for each in owner.own:
             if each.artifact in going and next_left is not None:
                 found[each.artifact, next_left.key] = age_of[each.artifact] - age_of[next_left.own[-1].artifact]

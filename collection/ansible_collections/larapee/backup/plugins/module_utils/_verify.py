@@ -12,9 +12,9 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
-import datetime as dt
 import os
 import socket
 import typing as t
@@ -22,7 +22,7 @@ import typing as t
 from . import (
     _abreast,
     _catalog,
-    _chain,
+    _chain_check,
     _clock,
     _intact,
     _io,
@@ -109,7 +109,8 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     for kind in _manifest.KINDS:
         numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
         checks += _check_sequence(kind, numbers, last_given=given[kind], removed=ledger.removed(kind))
-    _chains, astray = _chain.file_chains(_uploads(catalogue.entries, request))
+    astray, gaps = _chain_check.chain_faults(_own(catalogue.entries, request))
+    checks += [Check(f"after {name}", "intact", FAILED, why) for name, why in sorted(gaps.items())]
     verified: list[Entry] = []
     for start in range(0, len(catalogue.entries), _abreast.WIDTH):
         with contextlib.ExitStack() as stack:
@@ -138,22 +139,14 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     )
 
 
-def _uploads(entries: t.Iterable[Entry], request: VerifyRequest) -> list[_manifest.Manifest]:
-    found = [entry.manifest for entry in entries if entry.manifest.branch == request.branch]
-    return [manifest for manifest in found if manifest.kind in ("files_full", "files_increment")]
+def _own(entries: t.Iterable[Entry], request: VerifyRequest) -> list[_manifest.Manifest]:
+    return [entry.manifest for entry in entries if entry.manifest.branch == request.branch]
 
 
 def _recovery_point(entries: t.Iterable[Entry], verified: t.Iterable[Entry], request: VerifyRequest) -> str | None:
     """The least of what the newest intact artifacts reach, over all families that are here; None when one has none."""
-    here = {_sets.FAMILIES[e.manifest.kind] for e in entries if e.manifest.branch == request.branch}
-    reached: dict[str, dt.datetime] = {}
-    for entry in verified:
-        # In the catalogue's order, the newest of a kind comes last.
-        if entry.manifest.kind in ("db_full", "config"):
-            reached[_sets.FAMILIES[entry.manifest.kind]] = entry.manifest.recovery_point
-    chains, _astray = _chain.file_chains(_uploads(verified, request))
-    if chains:
-        reached[_sets.UPLOADS] = chains[-1].last.recovery_point
+    here = {_sets.FAMILIES[each.kind] for each in _own(entries, request)}
+    reached = _chain_check.reached(_own(verified, request))
     if not here or here - reached.keys():
         return None
     return _manifest.format_time(min(reached.values()))
@@ -238,7 +231,8 @@ def _check_sequence(
 ) -> list[Check]:
     """A number that is missing or there twice: a manifest was removed, or an older state was put back."""
     numbers = [number for number in numbers if number]
-    wrong = {number: f"number {number} of kind {kind} is there more than once" for number in _repeated(numbers)}
+    often = [number for number, times in collections.Counter(numbers).items() if times > 1]
+    wrong = {number: f"number {number} of kind {kind} is there more than once" for number in often}
     if not kind.endswith("_increment"):
         # Retention never takes the newest: a ledger that says so was tampered with.
         removed = [(first, last) for first, last in removed if last < max(numbers, default=0)]
@@ -254,10 +248,6 @@ def _check_sequence(
             )
         expected = max(expected, last + 1)
     return [Check(f"{kind} {number}", "intact", FAILED, why) for number, why in sorted(wrong.items())]
-
-
-def _repeated(numbers: t.Sequence[int]) -> set[int]:
-    return {number for number in numbers if numbers.count(number) > 1}
 
 
 def _earlier_levels(entry: Entry) -> dict[str, t.Any]:

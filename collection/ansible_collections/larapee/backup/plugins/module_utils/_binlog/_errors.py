@@ -11,7 +11,7 @@ from __future__ import annotations
 
 
 class BinlogError(ValueError):
-    """Says what is wrong in words that follow "it is damaged: "; ``offset`` is where, in bytes from the file's start."""
+    """Says what is wrong, in words to put after a file's name and a colon; ``offset`` is where in it, in bytes."""
 
     def __init__(self, text: str, *, offset: int = 0) -> None:
         super().__init__(text)

@@ -6,8 +6,8 @@
 
 - ``operator``: dumps one schema and takes its fingerprint; it neither writes nor reads binary logs.
 - ``binlog``: closes and reads the binary logs, which hold the rows of every schema, and reads no table.
-- ``restorer``: fills one schema, with objects of foreign definers. Who may name any definer can let a procedure run with
-  that definer's rights: its password is worth as much as the administrator's.
+- ``restorer``: fills one schema, with objects of foreign definers. Who may name any definer can let a procedure run
+  with that definer's rights: its password is worth as much as the administrator's.
 
 Private to larapee.backup: may change without notice.
 """
@@ -34,7 +34,11 @@ _GLOBAL: t.Final[dict[tuple[str, str], tuple[tuple[tuple[int, int, int], tuple[s
     # Not BINLOG MONITOR: with it the account reads the statements of every other schema. MySQL asks REPLICATION CLIENT
     # of whoever dumps with a position, and it shows no statement there.
     ("mariadb", "operator"): (((0, 0, 0), ("RELOAD",)),),
-    ("mysql", "operator"): (((0, 0, 0), ("RELOAD", "REPLICATION CLIENT", "SHOW_ROUTINE", "BACKUP_ADMIN")),),
+    # RELOAD could also reset the binary logs. MariaDB has no smaller right for BACKUP STAGE.
+    ("mysql", "operator"): (
+        ((8, 0, 23), ("FLUSH_TABLES", "REPLICATION CLIENT", "SHOW_ROUTINE", "BACKUP_ADMIN")),
+        ((0, 0, 0), ("RELOAD", "REPLICATION CLIENT", "SHOW_ROUTINE", "BACKUP_ADMIN")),
+    ),
     ("mariadb", "binlog"): (((0, 0, 0), ("REPLICATION SLAVE", "BINLOG MONITOR", "RELOAD")),),
     ("mysql", "binlog"): (((0, 0, 0), ("REPLICATION SLAVE", "REPLICATION CLIENT", "RELOAD")),),
     ("mariadb", "restorer"): (((0, 0, 0), ("SET USER",)),),
@@ -124,8 +128,8 @@ def parse_held(lines: t.Iterable[str], *, grantee: str) -> Held:
             continue
         if match is None or not match["rest"].strip():
             raise BackupError(
-                f"Failed to read the grants of {grantee}: the server shows one of an unknown form. Drop the account, or "
-                "take that grant away by hand.",
+                f"Failed to read the grants of {grantee}: the server shows one of an unknown form. Drop the account, "
+                "or take that grant away by hand.",
                 reason="unknown_grant",
             )
         if not _is_for(match["rest"], grantee):
@@ -154,19 +158,23 @@ def _split(privileges: str) -> frozenset[str]:
 
 
 def grant_statements(who: str, held: Held, want: Held) -> list[str]:
-    """What turns *held* into *want*: too much is taken away first, so that no ALL PRIVILEGES takes wanted ones along."""
+    """What turns *held* into *want*; too much goes first, or ALL PRIVILEGES would take what is wanted along."""
     revokes = [f"REVOKE {membership} FROM {who}" for membership in held.memberships]
-    kept = {}
+    kept: dict[str, frozenset[str]] = {}
     for on in sorted({*held.privileges, *held.grantable}):
         has = held.privileges.get(on, frozenset())
+        # MySQL's dynamic privileges carry their own right to be passed on, which goes only with the privilege.
         surplus = has if on in held.grantable else has - want.privileges.get(on, frozenset())
         kept[on] = has - surplus
-        names = [*sorted(surplus), *(["GRANT OPTION"] if on in held.grantable else [])]
-        revokes += [f"REVOKE {', '.join(names)} ON {on} FROM {who}"] if names else []
+        if surplus:
+            revokes.append(f"REVOKE {', '.join(sorted(surplus))} ON {on} FROM {who}")
+        if on in held.grantable:
+            revokes.append(f"REVOKE GRANT OPTION ON {on} FROM {who}")
     grants = []
     for on, names in sorted(want.privileges.items()):
-        missing = sorted(names - kept.get(on, frozenset()))
-        grants += [f"GRANT {', '.join(missing)} ON {on} TO {who}"] if missing else []
+        missing = names - kept.get(on, frozenset())
+        if missing:
+            grants.append(f"GRANT {', '.join(sorted(missing))} ON {on} TO {who}")
     return revokes + grants
 
 

@@ -26,6 +26,8 @@ def manifest_document(name: str = "db-20261122-1432.sql.gz", *, sequence: int = 
     assert parsed is not None
     if not name.startswith("db-"):
         changes = {**_of_files(parsed.kind), **changes}
+    elif parsed.kind == "db_increment":
+        changes = {**_of_logs(), **changes}
     position = {
         "file": "mysql-bin.000007",
         "position": 1000 + sequence,
@@ -80,6 +82,35 @@ def _of_files(kind: str) -> dict[str, Any]:
         "problems": {"changed": 0, "vanished": 0, "unreadable": 0, "skipped": 0},
         "companion": {"size": 1, "sha256": "0" * 64, "plain_size": 1, "plain_sha256": "1" * 64},
     }
+
+
+def _of_logs() -> dict[str, Any]:
+    return {
+        "format": "binlog",
+        "base": "db-20261122-0000.sql.gz",
+        "previous": "db-20261122-0000.sql.gz",
+        "transactions": 1,
+        "definitions": 0,
+        "largest_event": 100,
+        "time_went_back": False,
+        **log_files(7, 7),
+    }
+
+
+def log_files(first: int, last: int, *, before: int = 0, after: int = 1, at: str = "2026-11-22T14:32:00Z") -> Any:
+    """What a manifest says of an increment of the binary log files *first* to *last*, from one count of transactions to
+    another.
+    """
+    names = [f"mysql-bin.{number:06d}" for number in range(first, last + 1)]
+
+    def edge(name: str, position: int, gtid: int) -> dict[str, Any]:
+        return {"file": name, "position": position, "gtid": f"1-1-{gtid}" if gtid else "", "time": at}
+
+    files = [
+        {"name": name, "size": 5000, "sha256": f"{int(name[-6:]):064x}", "identity": "2" * 64, "end": "rotate"}
+        for name in names
+    ]
+    return {"files": files, "start": edge(names[0], 4, before), "end": edge(names[-1], 5000, after)}
 
 
 class Place:

@@ -228,7 +228,7 @@ def test_adopted_fulls_come_before_all_own_ones_and_are_reached_by_their_moment(
     catalogue = _catalog.read_catalogue(str(place.directory))
 
     def choose(to: str) -> str:
-        choice = _choose.choose_full(catalogue, branch=BRANCH, to=to, allowed_signers=place.allowed_signers)
+        choice = _choose.choose(catalogue, branch=BRANCH, to=to, allowed_signers=place.allowed_signers)
         return choice.entry.name
 
     assert choose("latest") == "db-20261101-0300.sql.gz"
@@ -236,7 +236,7 @@ def test_adopted_fulls_come_before_all_own_ones_and_are_reached_by_their_moment(
     assert choose("2026-11-22T08:00:00Z") == LATER_DUMP
     with pytest.raises(BackupError, match=r"The nearest that can be had is 2026-11-21T22:15:00Z\."):
         choose("2026-11-22T00:00:00Z")
-    with pytest.raises(BackupError, match="none stands at that point"):
+    with pytest.raises(BackupError, match="nothing here reaches that point"):
         choose(AT)
 
 

@@ -12,7 +12,7 @@ from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places i
 
 def choose(place: Place, *, to: str = _choose.LATEST, branch: str = BRANCH) -> _choose.Choice:
     catalogue = _catalog.read_catalogue(str(place.directory))
-    return _choose.choose_full(catalogue, branch=branch, to=to, allowed_signers=place.allowed_signers)
+    return _choose.choose(catalogue, branch=branch, to=to, allowed_signers=place.allowed_signers)
 
 
 def refused(place: Place, **options: str) -> BackupError:

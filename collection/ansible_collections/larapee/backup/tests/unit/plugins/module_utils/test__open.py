@@ -194,6 +194,6 @@ def test_a_companion_that_is_gone_is_said(place: Place, make: object) -> None:
 def test_an_adopted_artifact_has_no_index_to_open(place: Place) -> None:
     moment = {"moment": "2026-11-21T22:15:00Z", "at": "2026-11-22T14:32:00Z"}
     place.put(UPLOADS, sequence=0, adopted=moment, companion=None)
-    with pytest.raises(BackupError, match="it was adopted") as caught:
+    with pytest.raises(BackupError, match="it has none") as caught:
         _open.open_companion(entry(place), identity=None)
     assert caught.value.reason == "no_index"

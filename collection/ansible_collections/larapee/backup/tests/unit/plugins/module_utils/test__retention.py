@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ import pytest
 from ansible_collections.larapee.backup.plugins.module_utils import _retention
 from ansible_collections.larapee.backup.plugins.module_utils._retention import Facts
 from ansible_collections.larapee.backup.plugins.module_utils._sets import BackupSet, backup_sets
-from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.histories import BEGIN, full_run
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.histories import (
+    BEGIN,
+    full_run,
+    sealed,
+    sealed_run,
+    stands,
+)
 
 HOUR = dt.timedelta(hours=1)
 OTHER_EPOCH = "11111111-2222-4333-8444-555555555555"
@@ -141,3 +148,75 @@ def test_what_stands_on_another_artifact_goes_before_it() -> None:
     plan = _retention.plan(at(0, 24, 48), facts(73), defect=lambda _each: "")
     order = [(each.kind, each.sequence) for each in plan.order()]
     assert order == sorted(order, key=lambda each: -each[1])
+
+
+def stream(days: int, *, per_day: int = 3) -> list[Any]:
+    """A full a day, and increments of the database between them."""
+    made: list[Any] = []
+    last, file = None, 1
+    for day in range(days):
+        number = 1 + day * (per_day + 1)
+        run = full_run(number, hours=24 * day, **stands(file, file - 1))
+        last = last or run[0]
+        step = 24 / (per_day + 1)
+        chain = sealed_run(number + 1, per_day, hours=24 * day + step, step=step, file=file, after=last)
+        made += [*run, *chain]
+        last, file = chain[-1], file + per_day
+    return made
+
+
+def test_increments_of_the_database_go_with_the_full_that_they_follow_and_before_it() -> None:
+    sets = backup_sets(stream(4))
+    plan = _retention.plan(sets, facts(80, keep_days=1), defect=lambda _each: "")
+    assert [drop.backup_set.number for drop in plan.drops] == [1, 5]
+    order = [each for each in plan.order() if each.kind.startswith("db_")]
+    assert [(each.kind, each.set_number) for each in order] == [
+        *(("db_increment", number) for number in (8, 7, 6, 4, 3, 2)),
+        ("db_full", 5),
+        ("db_full", 1),
+    ]
+    left = [each for owner in sets for each in owner.own if each not in plan.order()]
+    assert [each.flaws for each in backup_sets(left)] == [(), ()]
+
+
+def test_a_pinned_set_keeps_its_increments_of_the_database_and_not_those_of_the_sets_after_it() -> None:
+    sets = backup_sets(stream(5))
+    plan = _retention.plan(sets, facts(104, pinned=frozenset({1})), defect=lambda _each: "")
+    gone = {each.set_number for each in plan.order()}
+    assert gone == set(range(5, 13))
+    left = backup_sets(each for owner in sets for each in owner.own if each not in plan.order())
+    assert [each.number for each in left] == [1, 13, 17]
+    assert [len(each.members) for each in left] == [6, 6, 6]
+    assert [each.flaws for each in left] == [(), (), ()]
+
+
+def test_a_damaged_increment_of_the_database_replaces_nothing() -> None:
+    sets = backup_sets(stream(3))
+    bad = sets[2].members[2].artifact
+
+    def defect(each: BackupSet) -> str:
+        return "corrupt" if bad in {member.artifact for member in each.members} else ""
+
+    plan = _retention.plan(sets, facts(60), defect=defect)
+    assert {drop.backup_set.number: drop.replaced_by.number for drop in plan.drops} == {1: 5}
+
+
+def test_a_small_increment_of_the_database_is_no_loss() -> None:
+    day = stream(2)
+    uploads = [each for each in full_run(9, hours=46) if each.kind == "files_full"]
+    after = sealed(10, hours=47, file=7, previous=day[-1].artifact, plain_size=1)
+    sets = backup_sets([*day, *uploads, after])
+    assert went(sets, facts(73, keep_days=1)) == {1: 9, 5: 9}
+
+
+def test_a_week_of_increments_of_the_database_is_planned_in_a_moment() -> None:
+    made = stream(9, per_day=287)
+    assert sum(each.kind == "db_increment" for each in made) == 2583
+    start = time.process_time()
+    sets = backup_sets(made)
+    given = facts(9 * 24 - 1, keep_days=7)
+    plan = _retention.plan(sets, given, defect=lambda _each: "")
+    _retention.aged(sets, given, {each.artifact for each in plan.order()})
+    taken = time.process_time() - start
+    assert sum(each.kind == "db_increment" for each in plan.order()) == 287
+    assert taken < 1, f"{len(made)} artifacts were planned in {taken:.2f} CPU-seconds"

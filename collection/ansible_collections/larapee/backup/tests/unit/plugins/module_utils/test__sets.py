@@ -5,12 +5,24 @@ from __future__ import annotations
 
 import datetime as dt
 
-from ansible_collections.larapee.backup.plugins.module_utils._sets import BackupSet, backup_sets
+import pytest
+
+from ansible_collections.larapee.backup.plugins.module_utils._db_chain import db_chains
+from ansible_collections.larapee.backup.plugins.module_utils._manifest import Manifest
+from ansible_collections.larapee.backup.plugins.module_utils._sets import (
+    BackupSet,
+    backup_sets,
+    database_at,
+    unfollowed,
+)
 from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.histories import (
     BEGIN,
     artifact,
     full_run,
     increment,
+    sealed,
+    sealed_run,
+    stands,
 )
 
 
@@ -130,3 +142,144 @@ def test_what_is_older_than_the_first_set_belongs_to_it() -> None:
     (made,) = backup_sets([lonely, *full_run(2, hours=0)])
     assert lonely in made.own
     assert made.time == BEGIN
+
+
+def names(manifests: object) -> list[str]:
+    return [each.artifact for each in manifests]  # type: ignore[attr-defined]
+
+
+def dump(number: int, *, hours: float, file: int, **changes: object) -> Manifest:
+    """A full that was taken in the middle of the binary log file *file*."""
+    return artifact("db_full", hours=hours, sequence=number, set=number, **{**stands(file, file - 1), **changes})
+
+
+def test_increments_of_the_database_belong_to_the_set_of_their_time() -> None:
+    full, other = dump(1, hours=0, file=1), dump(10, hours=24, file=4)
+    first = sealed_run(2, 3, hours=1, step=1, file=1, after=full)
+    second = sealed_run(11, 2, hours=25, step=1, file=4, after=first[-1])
+    made = backup_sets([full, *first, other, *second])
+    assert [each.number for each in made] == [1, 10]
+    assert names(made[0].members) == names([full, *first])
+    assert names(made[1].members) == names([other, *second])
+    assert made[0].keeps == set(names(made[0].members))
+    assert made[1].keeps == set(names(made[1].members))
+    assert made[0].newest == first[-1].recovery_point
+    assert (made[0].flaws, made[1].flaws) == ((), ())
+
+
+def test_what_was_sealed_while_a_full_was_made_is_kept_for_that_full() -> None:
+    # Its number is older than the full's, and the full stands in the file that it holds.
+    full, other = dump(1, hours=0, file=1), dump(5, hours=2.9, file=3)
+    chain = sealed_run(2, 3, hours=1, step=1, file=1, after=full)
+    chain.append(sealed(6, hours=25, file=4, previous=chain[-1].artifact))
+    made = backup_sets([full, other, *chain])
+    assert names(made[0].members) == names([full, *chain[:2]])
+    assert names(made[1].members) == names([other, *chain[2:]])
+    assert chain[2].artifact in made[1].keeps
+    assert chain[2].artifact not in made[0].keeps
+    assert made[1].key == other.artifact
+
+
+def test_what_was_sealed_before_a_full_and_published_after_it_goes_with_the_full_before() -> None:
+    full, other = dump(1, hours=0, file=1), dump(3, hours=24, file=3)
+    chain = sealed_run(2, 1, hours=1, step=1, file=1, after=full)
+    late = sealed(4, hours=24, file=2, previous=chain[0].artifact)
+    following = sealed(5, hours=25, file=3, previous=late.artifact)
+    made = backup_sets([full, other, *chain, late, following])
+    assert names(made[0].members) == names([full, *chain, late])
+    assert names(made[1].own) == names([other, following])
+    assert made[1].flaws == ()
+    epoch = "11111111-2222-4333-8444-555555555555"
+    rebuilt = dump(3, hours=24, file=1, epoch=epoch)
+    made = backup_sets([full, rebuilt, *chain, late])
+    assert names(made[0].members) == names([full, *chain, late])
+    assert (names(made[1].own), made[1].flaws) == ([rebuilt.artifact], ())
+
+
+def test_a_set_keeps_all_that_follows_its_full_until_the_next_one() -> None:
+    full, uploads = dump(1, hours=0, file=1), artifact("files_full", hours=6, sequence=1, set=4)
+    chain = sealed_run(2, 2, hours=1, step=1, file=1, after=full)
+    more = sealed_run(5, 2, hours=7, step=1, file=3, after=chain[-1])
+    other = dump(9, hours=24, file=5)
+    made = backup_sets([full, *chain, uploads, *more, other])
+    assert [each.number for each in made] == [1, 4, 9]
+    assert names(made[0].members) == names([full, *chain])
+    assert made[0].keeps == set(names([full, *chain, *more]))
+    assert made[1].keeps == set(names([full, *chain, uploads, *more]))
+
+
+def test_an_increment_of_the_database_that_no_full_reaches_is_a_flaw_until_the_next_full() -> None:
+    full = dump(1, hours=0, file=1)
+    chain = sealed_run(2, 4, hours=1, step=1, file=1, after=full)
+    lacking = [full, chain[0], *chain[2:]]
+    (made,) = backup_sets(lacking)
+    assert [each.partition(": ")[0] for each in made.flaws] == [
+        f"{each.artifact} does not join its chain" for each in chain[2:]
+    ]
+    assert chain[1].artifact in made.flaws[0]
+    later = dump(9, hours=24, file=5)
+    after = sealed(10, hours=25, file=5, previous=chain[-1].artifact)
+    made_later = backup_sets([*lacking, later, after])
+    assert [bool(each.flaws) for each in made_later] == [True, False]
+    assert names(made_later[1].members) == names([later, after])
+
+
+def test_a_full_that_the_stream_went_past_without_joining_it_is_a_flaw() -> None:
+    # The server lost its last transactions in a crash, after they had been dumped.
+    full, ahead = (
+        dump(1, hours=0, file=1),
+        dump(3, hours=2, file=2, **{"end": {**stands(2, 1)["end"], "gtid": "1-1-99"}}),
+    )
+    chain = sealed_run(2, 1, hours=1, step=1, file=1, after=full)
+    more = sealed_run(4, 2, hours=3, step=1, file=2, after=chain[-1])
+    everything = [full, ahead, *chain, *more]
+    assert list(unfollowed(db_chains(everything)[0])) == [ahead.artifact]
+    made = backup_sets(everything)
+    assert [bool(each.flaws) for each in made] == [False, True]
+    assert "GTID" in made[1].flaws[0]
+    assert {each.artifact for each in more} <= made[0].keeps
+    assert unfollowed(db_chains([full, ahead, *chain])[0]) == {}
+
+
+def test_only_fulls_measure_the_database() -> None:
+    full = dump(1, hours=0, file=1, plain_size=1000)
+    chain = sealed_run(2, 2, hours=1, step=1, file=1, after=full)
+    uploads = artifact("files_full", hours=6, sequence=1, set=4)
+    more = [sealed(5, hours=7, file=3, previous=chain[-1].artifact, plain_size=7)]
+    for each in backup_sets([full, *chain, uploads, *more]):
+        assert (each.least["bytes of the database"], each.most["bytes of the database"]) == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, None),
+        (1, "full"),
+        (2, "i1"),
+        (3, "i2"),
+        (4, "i2"),
+        # A run that began later was done earlier: its number is smaller than that of the artifact before it.
+        (5, "i4"),
+        (6, "i3"),
+        (7, "other"),
+        (8, "i5"),
+        (99, "i5"),
+    ],
+)
+def test_the_state_of_the_database_that_belongs_to_a_set(number: int, expected: str | None) -> None:
+    full, other = dump(1, hours=0, file=1), dump(7, hours=3.9, file=4)
+    numbers, previous, chain = (2, 3, 6, 5, 8), full, []
+    for index, each in enumerate(numbers):
+        chain.append(sealed(each, hours=1 + index, file=1 + index, previous=previous.artifact, sequence=1 + index))
+        previous = chain[-1]
+    known = {"full": full, "other": other, **{f"i{index}": each for index, each in enumerate(chain, start=1)}}
+    chains, astray = db_chains([full, other, *chain])
+    assert astray == {}
+    found = database_at(chains, number)
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.artifacts[-1] == known[expected]
+        assert found.position == known[expected].position
+        assert names(found.artifacts) == names(found.chain.artifacts[: found.length])

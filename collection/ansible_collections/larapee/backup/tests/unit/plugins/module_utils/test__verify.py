@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,12 @@ import pytest
 from ansible_collections.larapee.backup.plugins.module_utils import _lock, _sequence, _verify
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._verify import FAILED, NOT_HERE, NOT_RUN, OK
-from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import BRANCH, RUN_ID, Place
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import (
+    BRANCH,
+    RUN_ID,
+    Place,
+    log_files,
+)
 
 FULL = "db-20261122-1432.sql.gz"
 
@@ -249,3 +256,119 @@ def test_a_signature_that_is_no_file_is_a_missing_one(place: Place, make: Any) -
     path.unlink()
     make(path)
     assert verify(place).failures[0].reason == "its signature is missing"
+
+
+def full_of(
+    place: Place, name: str, file: int, *, sequence: int = 1, at: int = 100, ending: str = ".sql.gz.age"
+) -> str:
+    """A full that stands in the binary log file *file*; of its transactions it has all before that file."""
+    where = {"file": f"mysql-bin.{file:06d}", "position": at, "gtid": f"1-1-{file - 1}", "time": "2026-11-22T00:00:00Z"}
+    place.put(name + ending, sequence=sequence, start=where, end=where)
+    return name + ending
+
+
+def chain_of(place: Place, *files: int, full: str, minute: int = 0) -> list[str]:
+    """An increment of one binary log file every five minutes, with the file's number as its own."""
+    made: list[str] = []
+    for file in files:
+        name = f"db-20261122-{minute // 60:02d}{minute % 60:02d}.binlog.zst.age"
+        before = {"base": full, "previous": made[-1] if made else full}
+        place.put(name, sequence=file, **{**log_files(file, file, before=file - 1, after=file), **before})
+        made.append(name)
+        minute += 5
+    return made
+
+
+def gone(place: Place, name: str) -> None:
+    for path in place.directory.glob(f"{name}*"):
+        path.unlink()
+
+
+def reasons(place: Place) -> dict[str, str]:
+    return {check.artifact: check.reason for check in verify(place).failures if check.level == "intact"}
+
+
+def test_a_chain_of_the_database_reaches_to_its_last_increment(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain_of(place, 1, 2, 3, full=full, minute=5)
+    given(place, 3, kind="db_increment")
+    outcome = verify(place)
+    assert outcome.failures == []
+    assert outcome.recovery_point == "2026-11-22T00:15:00Z"
+
+
+def test_an_increment_of_the_database_that_is_missing_is_found_and_so_is_what_it_costs(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain = chain_of(place, 1, 2, 3, 4, full=full, minute=5)
+    gone(place, chain[1])
+    found = reasons(place)
+    assert found.pop("db_increment 2") == "number 2 of kind db_increment is missing: its manifest was removed"
+    assert list(found) == chain[2:]
+    assert chain[1] in found[chain[2]]
+    assert verify(place).recovery_point == "2026-11-22T00:05:00Z"
+
+
+def test_the_first_increment_after_a_full_is_missing_though_no_number_tells(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain = chain_of(place, 1, 2, full=full, minute=5)
+    gone(place, chain[0])
+    assert list(reasons(place)) == [chain[1]]
+
+
+def test_a_damaged_increment_ends_the_chain_before_it_and_no_other_is_blamed(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain = chain_of(place, 1, 2, 3, full=full, minute=5)
+    (place.directory / chain[1]).write_bytes(b"changed")
+    assert list(reasons(place)) == [chain[1]]
+    assert verify(place).recovery_point == "2026-11-22T00:05:00Z"
+
+
+def test_past_a_bad_full_the_chain_of_the_one_before_goes_on(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain_of(place, 1, 2, full=full, minute=5)
+    newer = full_of(place, "db-20261122-0011", 3, sequence=2)
+    chain_of(place, 3, 4, full=newer, minute=20)
+    (place.directory / newer).write_bytes(b"changed")
+    assert list(reasons(place)) == [newer]
+    assert verify(place).recovery_point == "2026-11-22T00:25:00Z"
+
+
+def test_a_full_that_the_stream_went_past_is_not_intact(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain_of(place, 1, 2, full=full, minute=5)
+    ahead = full_of(place, "db-20261122-0011", 3, sequence=2, at=9000)
+    assert reasons(place) == {}
+    chain_of(place, 3, 4, full=full, minute=20)
+    found = reasons(place)
+    assert list(found) == [ahead]
+    assert "no increment follows it" in found[ahead]
+    assert verify(place).recovery_point == "2026-11-22T00:25:00Z"
+
+
+def test_a_gap_that_no_number_tells_is_named_although_a_later_full_stands_behind_it(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain = chain_of(place, 1, full=full, minute=5)
+    full_of(place, "db-20261122-0011", 5, sequence=2)
+    late = {**log_files(5, 5, before=4, after=5), "base": full, "previous": chain[0]}
+    place.put("db-20261122-0020.binlog.zst.age", sequence=2, **late)
+    assert list(reasons(place)) == [f"after {chain[0]}"]
+
+
+def test_an_increment_that_another_branch_signed_is_in_no_chain(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain = chain_of(place, 1, 2, full=full, minute=5)
+    foreign = "db-20261122-0015.binlog.zst.age"
+    fields = {**log_files(3, 3, before=2, after=3), "base": full, "previous": chain[-1]}
+    place.put(foreign, sequence=3, signer="branch-002", **fields)
+    assert list(reasons(place)) == [foreign]
+    assert verify(place).recovery_point == "2026-11-22T00:10:00Z"
+
+
+def test_an_increment_that_holds_no_binary_log_does_not_open(place: Place) -> None:
+    full_of(place, "db-20261121-2315", 7, ending=".sql.gz")
+    plain = b"not a container"
+    stored = subprocess.run(["zstd", "-qc"], input=plain, check=True, capture_output=True).stdout
+    digests = {"plain_size": len(plain), "plain_sha256": hashlib.sha256(plain).hexdigest()}
+    name = "db-20261122-0005.binlog.zst"
+    place.put(name, stored=stored, **{**log_files(7, 7, before=6, after=7), **digests})
+    assert statuses(verify(place), name)["opened"] == FAILED

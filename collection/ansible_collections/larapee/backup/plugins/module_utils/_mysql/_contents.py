@@ -1,0 +1,160 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the tables of a database hold, in numbers: rows, checksums, the next values of sequences.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _marker
+from ._checksum import NoDigestError, Table, edge_query, newest_query, read_sum, read_tables, whole_query
+from ._connection import Server, quote_identifier, rows
+
+if t.TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+    # Of a table: ``rows``, ``checksum`` (None: not asked for, or not possible); ``newest`` where it is only that of so
+    # many rows, with the ``range`` of all keys; ``value`` of a sequence; ``exact`` false where nothing can be compared.
+    Facts = dict[str, t.Any]
+
+_NEWEST_ROWS: t.Final = 10_000
+_NEWEST_BYTES: t.Final = 64 * 1024 * 1024
+# MariaDB: max_statement_time; MySQL: max_execution_time.
+_TIMED_OUT: t.Final = (1969, 3024)
+
+
+def prepare_session(connection: Connection, server: Server) -> None:
+    """Make values come as the same texts everywhere, and let nothing wait or hide rows."""
+    rows(
+        connection,
+        "SET SESSION time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 30",
+    )
+    if server.engine == "mysql":
+        # Else the sizes of tables may be a day old.
+        rows(connection, "SET SESSION information_schema_stats_expiry = 0")
+
+
+def limit_statements(connection: Connection, server: Server, seconds: int) -> None:
+    """Let the server end each statement after so long (MySQL: each SELECT)."""
+    if server.engine == "mariadb":
+        rows(connection, "SET SESSION max_statement_time = %s", [seconds])
+    else:
+        rows(connection, "SET SESSION max_execution_time = %s", [seconds * 1000])
+
+
+def read_sequences(connection: Connection, database: str) -> dict[str, int]:
+    """The next value that each sequence has not reserved yet; no snapshot holds it still."""
+    names = rows(
+        connection,
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_TYPE = 'SEQUENCE'"
+        " ORDER BY TABLE_NAME",
+        [database],
+    )
+    return {str(name): _next_value(connection, database, str(name)) for (name,) in names}
+
+
+def _next_value(connection: Connection, database: str, name: str) -> int:
+    source = f"{quote_identifier(database)}.{quote_identifier(name)}"
+    ((value,),) = rows(connection, f"SELECT next_not_cached_value FROM {source}")  # noqa: S608 - quoted names
+    return int(value)
+
+
+def sequence_facts(before: t.Mapping[str, int], after: t.Mapping[str, int]) -> dict[str, Facts]:
+    """Facts of sequences as read before and after a snapshot; one that moved meanwhile is not exact."""
+    return {
+        name: {"rows": 1, "checksum": None, "value": value, **({} if before.get(name) == value else {"exact": False})}
+        for name, value in after.items()
+    }
+
+
+class Reader:
+    """Reads tables inside the snapshot that *connection* holds, without keeping DDL on them waiting afterwards."""
+
+    def __init__(self, connection: Connection, database: str) -> None:
+        self._connection = connection
+        self._database = database
+        self.tables = {each.name: each for each in read_tables(connection, database) if each.name != _marker.TABLE}
+
+    def all_facts(self, *, checksums: bool, limit_bytes: int) -> dict[str, Facts]:
+        """Facts of every table; the smallest are summed up whole, as long as they are *limit_bytes* together."""
+        found = {}
+        left = limit_bytes
+        for table in sorted(self.tables.values(), key=lambda each: (each.data_bytes, each.name)):
+            found[table.name] = self._count(table)
+            if not checksums or not table.exact:
+                continue
+            left -= table.data_bytes
+            try:
+                facts = self.facts_like({"checksum": ""}, table) if left >= 0 else self._newest(table)
+            except _TimedOut:
+                # The others are not smaller.
+                left = -1
+                facts = self._newest(table)
+            found[table.name] = facts
+        return dict(sorted(found.items()))
+
+    def facts_like(self, expected: t.Mapping[str, t.Any], table: Table) -> Facts:
+        """The facts of *table* that *expected* has."""
+        if expected.get("checksum") is None:
+            return self._count(table)
+        if "newest" in expected:
+            return self._newest(table, limit=int(expected["newest"]))
+        (row,) = self._ask(whole_query(self._database, table))
+        count, checksum = read_sum(row)
+        return {"rows": count, "checksum": checksum}
+
+    def _count(self, table: Table) -> Facts:
+        source = f"{quote_identifier(self._database)}.{quote_identifier(table.name)}"
+        ((count,),) = self._ask(f"SELECT COUNT(*) FROM {source}")  # noqa: S608 - quoted names
+        return {"rows": int(count), "checksum": None, **({} if table.exact else {"exact": False})}
+
+    def _newest(self, table: Table, *, limit: int | None = None) -> Facts:
+        """The count, and where there is a key the checksum of the newest rows."""
+        facts = self._count(table)
+        if not table.key:
+            return facts
+        if limit is None:
+            limit = min(_NEWEST_ROWS, max(1, _NEWEST_BYTES // max(table.row_bytes, 1)))
+        try:
+            (row,) = self._ask(newest_query(self._database, table, limit=limit))
+            edges = [self._ask(edge_query(self._database, table, last=last)) for last in (False, True)]
+        except _TimedOut:
+            return facts
+        shown = [[str(value) for value in edge[0]] if edge else [] for edge in edges]
+        return {**facts, "checksum": read_sum(row)[1], "newest": limit, "range": shown}
+
+    def _ask(self, query: str) -> list[tuple[t.Any, ...]]:
+        import pymysql
+
+        rows(self._connection, "SAVEPOINT larapee_backup")
+        try:
+            return rows(self._connection, query)
+        except pymysql.MySQLError as exc:
+            if exc.args and exc.args[0] in _TIMED_OUT:
+                raise _TimedOut from exc
+            raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Give the table back: until then an ALTER TABLE waits, and every sale behind it."""
+        rows(self._connection, "ROLLBACK TO SAVEPOINT larapee_backup")
+
+
+class _TimedOut(Exception):
+    """The server ended a statement after the time that it was given."""
+
+
+__all__ = (
+    "NoDigestError",
+    "Reader",
+    "limit_statements",
+    "prepare_session",
+    "read_sequences",
+    "sequence_facts",
+)
