@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from larapee_runner.demo.server import ServerError
 
-from . import dumps, estate, files, machine, report, targets, verifies, wrapper
+from . import day, dumps, estate, files, machine, replays, report, seals, targets, verifies, wrapper
 from .measure import Contestant, ContestantError, Meter
 from .settings import Settings, SettingsError, child_environment
 from .targets import Part
@@ -62,7 +62,30 @@ def _wrapper(estate: Estate, meter: Meter, settings: Settings) -> Part:
     return Part("wrapper", "A run of a playbook that does next to nothing", wrapper.BARE, runs, 0)
 
 
-MEASURES = {"dump": _dump, "files": _files, "verify": _verify, "wrapper": _wrapper}
+def _replay(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    made = day.make_day(estate.root / "day", sales=settings.sales, seed=settings.seed, tell=tell)
+    with replays.stage(estate.root / "replays", made) as stage:
+        runs = meter.rounds("replay", [stage], rounds=settings.rounds)
+    title = f"Replay of {settings.sales} sales: {made.bytes / 1e6:.0f} MB of binary log"
+    return Part("replay", title, replays.STOCK, runs, made.bytes, {"sales": settings.sales})
+
+
+def _seal(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    with seals.stage(estate, seed=settings.seed) as stage:
+        runs = meter.rounds("seal", [stage], rounds=settings.rounds)
+    plain = int(runs.samples[seals.OURS][0].facts["plain_size"])
+    title = f"Sealing {seals.SALES} sales: {plain / 1e6:.1f} MB of log; encrypted to two recipients, hashed and signed"
+    return Part("seal", title, seals.OURS, runs, plain)
+
+
+MEASURES = {
+    "dump": _dump,
+    "files": _files,
+    "verify": _verify,
+    "wrapper": _wrapper,
+    "replay": _replay,
+    "seal": _seal,
+}
 
 
 def bench(settings: Settings) -> int:

@@ -45,11 +45,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Contestant:
-    """``argv`` and ``size`` get an empty directory to write to; a report there tells the size better."""
+    """``argv`` and ``size`` get an empty directory to write to; a report there tells the size better.
+
+    ``server_pid``: of the database server that works for it, when that is another one than all others use.
+    """
 
     name: str
     argv: Callable[[Path], Sequence[str]]
     size: Callable[[Path], int] = lambda scratch: size_of(scratch)
+    server_pid: Callable[[], int | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,12 @@ class Meter:
         argv = contestant.argv(scratch)
         # What the one before left in memory must not be written out on this one's time.
         os.sync()
-        machine, server, children = _busy_s(), self._server_cpu_s(), _children_cpu_s()
+        pid = contestant.server_pid() if contestant.server_pid else self._server_pid
+        machine, server, children = _busy_s(), _server_cpu_s(pid), _children_cpu_s()
         started = time.perf_counter()
         done = subprocess.run(argv, env=self._environ, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         wall = time.perf_counter() - started
-        cpu, served = _children_cpu_s() - children, self._server_cpu_s() - server
+        cpu, served = _children_cpu_s() - children, _server_cpu_s(pid) - server
         others = (_busy_s() - machine - cpu - served) / wall
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()[-2000:]
@@ -138,12 +143,13 @@ class Meter:
             facts=report,
         )
 
-    def _server_cpu_s(self) -> float:
-        if self._server_pid is None:
-            return 0.0
-        # After the command's name, which may hold spaces: user and system time are fields 14 and 15 of all.
-        fields = Path(f"/proc/{self._server_pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+
+def _server_cpu_s(pid: int | None) -> float:
+    if pid is None:
+        return 0.0
+    # After the command's name, which may hold spaces: user and system time are fields 14 and 15 of all.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def _children_cpu_s() -> float:

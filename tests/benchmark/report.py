@@ -41,6 +41,7 @@ def document(
         "settings": {
             "sql_mb": settings.sql_mb,
             "files_mb": settings.files_mb,
+            "sales": settings.sales,
             "rounds": settings.rounds,
             "seed": settings.seed,
             "parts": list(settings.parts),

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dumps, files, verifies, wrapper
+from . import dumps, files, replays, seals, verifies, wrapper
 from .measure import Runs
 
 MET, MISSED, NOT_JUDGED = "met", "missed", "not judged"
 LEAST_ROUNDS = 3
 # Below these, the start of a process weighs more than what it does.
-LEAST_TO_TIME = {"dump": 200_000_000, "files": 500_000_000, "verify": 500_000_000, "wrapper": 0}
+LEAST_TO_TIME = {
+    **{"dump": 200_000_000, "files": 500_000_000, "verify": 500_000_000},
+    **{"wrapper": 0, "replay": 40_000_000, "seal": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,18 @@ _TARGETS = (
     _Target(
         "wrapper-cpu", "wrapper", "larapee-backup run, CPU above ansible-playbook's", 0.4,
         lambda runs: runs.difference(wrapper.WRAPPED, wrapper.BARE, "cpu_s"), unit=" s",
+    ),
+    _Target(
+        "replay-wall", "replay", "replay of the binary log, wall, to the stock clients' on a default server", 0.80,
+        _ratio(replays.OURS, replays.STOCK, "wall_s"),
+    ),
+    _Target(
+        "replay-day", "replay", "replay of a day of 20,000 sales, wall", 120,
+        lambda runs: runs.median(replays.OURS, "wall_s"), unit=" s",
+    ),
+    _Target(
+        "seal-cpu", "seal", "sealing five minutes of sales, CPU with the server's", 2,
+        lambda runs: runs.median(seals.OURS, "all_cpu_s"), unit=" s",
     ),
 )  # fmt: skip
 MEMORY_MIB = 64

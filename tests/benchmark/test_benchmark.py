@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmark import dumps, files, verifies, wrapper
+from tests.benchmark import dumps, files, replays, seals, verifies, wrapper
 
 # One run of the benchmark serves all of them.
 pytestmark = pytest.mark.xdist_group("benchmark")
@@ -23,8 +23,11 @@ CONTESTANTS = {
     "files": {files.PLAN, files.FAST, files.OURS_FULL, files.OURS_INCREMENT},
     "verify": {verifies.PLAN, verifies.OURS},
     "wrapper": {wrapper.BARE, wrapper.WRAPPED},
+    "replay": {replays.STOCK, replays.OURS, replays.WALK},
+    "seal": {seals.OURS},
 }
 TIMED = {"dump-wall", "dump-cpu", "files-wall", "increment-wall", "verify-wall", "wrapper-cpu"}
+TIMED |= {"replay-wall", "replay-day", "seal-cpu"}
 # At any size; the bound of zstd's size needs more data than this.
 HELD = {"dump-size-gzip", "files-size", "memory"}
 
@@ -41,7 +44,7 @@ def bench(directory: Path, **variables: str) -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     directory = tmp_path_factory.mktemp("bench")
-    return bench(directory, BENCH_SQL_MB="2", BENCH_FILES_MB="4"), directory
+    return bench(directory, BENCH_SQL_MB="2", BENCH_FILES_MB="4", BENCH_SALES="60"), directory
 
 
 def told(directory: Path) -> dict[str, Any]:
@@ -84,6 +87,11 @@ def test_what_ours_makes_is_measured(done: tuple[subprocess.CompletedProcess[str
     # One file in a hundred changed, and the increment holds that one only.
     assert archives[files.OURS_INCREMENT]["median"]["size"] < 700_000
     assert parts["verify"]["facts"]["artifacts"] == 4
+    # Both replays worked on the same server's log, each on a server of its own.
+    replay = parts["replay"]["contestants"]
+    assert all(replay[name]["samples"][0]["server_cpu_s"] > 0 for name in (replays.STOCK, replays.OURS))
+    assert replay[replays.WALK]["samples"][0]["facts"]["transactions"] >= 60
+    assert parts["seal"]["contestants"][seals.OURS]["median"]["size"] > 10_000
 
 
 def test_the_machine_is_described(done: tuple[subprocess.CompletedProcess[str], Path]) -> None:

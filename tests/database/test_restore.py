@@ -247,7 +247,7 @@ def test_a_client_that_loads_only_a_part_and_ends_well_is_found_out(
     estate: Estate, artifact: Path, fake_tools: FakeTools
 ) -> None:
     partial_client(fake_tools, status=0)
-    with pytest.raises(BackupError, match="of the full"):
+    with pytest.raises(BackupError, match="of the backup"):
         estate.restore()
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from larapee_runner.demo.errors import DemoError
 from larapee_runner.demo.file_picture import take_file_picture
 from larapee_runner.demo.launcher import Launcher
-from larapee_runner.demo.moment import Moment, read_position
+from larapee_runner.demo.moment import Moment
 from larapee_runner.demo.narrator import Narrator
 from larapee_runner.demo.picture import take_picture
 from larapee_runner.demo.recovery import Recovery
@@ -48,7 +48,7 @@ class Story:
         config = [str(path.relative_to(root)) for path in application.config_paths]
         self.moment = Moment(
             picture=take_picture(server, database="larapos"),
-            position=read_position(server),
+            gtid="1-1-1",
             receipts=self.sold,
             orders_held_s=0,
             files={
@@ -87,7 +87,7 @@ def story(server: ThrowawayServer, tmp_path: Path) -> Iterator[Story]:
 
 
 def lose_last(story: Story, count: int) -> Moment:
-    """As if the last receipts had been sold after the backup."""
+    """As if the last receipts had been sold after the log was sealed."""
     return replace(story.moment, receipts=story.sold[:-count])
 
 
@@ -124,19 +124,22 @@ def test_a_row_without_its_file_is_told(story: Story) -> None:
 
 
 def test_what_was_lost_is_named(story: Story) -> None:
-    slips = [receipt.slip for receipt in story.sold if receipt.slip]
+    first, *lost = story.sold
+    moment = replace(story.moment, receipts=(first,))
+    slips = [receipt.slip for receipt in lost if receipt.slip]
     connection = story.stage.new_server.connect(database="larapos")
     with connection.cursor() as cursor:
         cursor.execute("SET foreign_key_checks = 0")
-        cursor.execute("DELETE FROM orders WHERE id > %s", (story.stage.orders,))
+        cursor.execute("DELETE FROM orders WHERE invoice_number IN %s", ([receipt.number for receipt in lost],))
     connection.close()
     with pytest.raises(DemoError, match=rf"{len(slips)} from after it are there: payment-slips/"):
-        story.recovery.tell_losses(replace(story.moment, receipts=()), story.sold)
+        story.recovery.tell_losses(moment, story.sold)
     for slip in slips:
         (story.uploads / slip).unlink()
-    story.recovery.tell_losses(replace(story.moment, receipts=()), story.sold)
+    story.recovery.tell_losses(moment, story.sold)
     told = story.output.getvalue()
-    assert f"{len(story.sold)} receipts sold after the increment are lost:" in told
+    assert f"all 1 receipts up to {first.number} (" in told
+    assert f"{len(lost)} receipts of the last " in told
     assert f"{len(slips)} slips uploaded with them are lost:" in told
     assert f"from {slips[0]}" in told
     assert f"to   {slips[-1]}" in told
@@ -145,5 +148,5 @@ def test_what_was_lost_is_named(story: Story) -> None:
 def test_a_missing_slip_is_told(story: Story) -> None:
     slip = next(receipt.slip for receipt in story.sold if receipt.slip)
     (story.uploads / slip).unlink()
-    with pytest.raises(DemoError, match=r": 1 from before the increment are missing, \d+ from after it are there: pay"):
+    with pytest.raises(DemoError, match=r": 1 from before the last seal are missing, \d+ from after it are there: pay"):
         story.recovery.tell_losses(lose_last(story, 1), story.sold)

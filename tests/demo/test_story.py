@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from larapee_runner.demo.business import Business
-from larapee_runner.demo.moment import DumpWatch
+from larapee_runner.demo.moment import SealWatch
 from larapee_runner.demo.recovery import Recovery
 from larapee_runner.demo.story import main
 
@@ -69,9 +69,9 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
-    assert re.search(r"EQUAL at mysql-bin\.\d+:\d+: 62 facts, [\d,]{5,} rows by checksum", done.stdout)
+    assert re.search(r"EQUAL at GTID 1-1-\d+: 62 facts, [\d,]{5,} rows by checksum", done.stdout)
     lost = re.search(
-        r"(\d+) receipts sold after the increment are lost:\n +from (B01-\d{8}-\d+) .*\n +to +(\S+)", done.stdout
+        r"(\d+) receipts of the last [\d.]+ s, .* are lost:\n +from (B01-\d{8}-\d+) .*\n +to +(\S+)", done.stdout
     )
     assert lost is not None
     assert int(lost[1]) >= 60
@@ -82,19 +82,27 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
     assert slips is not None
     assert int(slips[1]) >= 5
     assert re.search(r"set 1 stays: .* 7 days\n +set 2 stays: .* 7 days\n", done.stdout)
-    kinds = ["retention", "restore", "verify", "increment", "full"]
-    assert [(row["kind"], row["status"], row["branch"], row["check_mode"]) for row in runs(directory, environment)] == [
-        (kind, "success", "branch-001", kind == "retention") for kind in kinds
-    ]
-    assert [len(re.findall(rf"  {kind}  |  {kind} \(check\)  ", done.stdout)) for kind in kinds] == [1] * 5
+    kinds = ["retention (check)", "restore", "restore (check)", "log", "verify", "increment", "full"]
+    rows = runs(directory, environment)
+    assert [row["kind"] + " (check)" * row["check_mode"] for row in rows] == kinds
+    assert {(row["status"], row["branch"]) for row in rows} == {("success", "branch-001")}
+    assert [len(re.findall(rf"  {re.escape(kind)}  ", done.stdout)) for kind in kinds] == [1] * len(kinds)
+    restored = rows[1]["details"]["plan"]
+    assert restored["position"]["gtid"] in done.stdout
+    assert [name.split(".")[1] for name in restored["artifacts"]] == ["sql", "binlog", "binlog"]
+    assert re.search(r"the last one is 1-1-\d+ of \S+Z; 1-1-\d+ would not come back\n", done.stdout)
+    # What the shop printed is what the fingerprint knows.
+    known = re.findall(r"the last receipt (?:in it is|of the fingerprint before it is) (B01-\d{8}-\d+)", done.stdout)
+    assert len(known) == 2
+    assert len(set(known)) == 1
     artifacts = sorted(path.name for path in (directory / "backups").iterdir() if ".tar." in path.name)
     stems = {name.partition(".tar.zst.age")[0] for name in artifacts}
     assert len(stems) == 4
     assert len({stem for stem in stems if stem.startswith("config-")}) == 2
     assert len({stem for stem in stems if stem.endswith(".incr")}) == 1
     assert len(artifacts) == 4 * len(["artifact", "index", "manifest", "signature", "verified"])
-    databases = sorted(path.name for path in (directory / "backups").glob("db-*.sql.gz.age"))
-    assert len(databases) == 2
+    databases = sorted(path.name for path in (directory / "backups").glob("db-*.age") if "fingerprint" not in path.name)
+    assert sorted(name.split(".")[1] for name in databases) == ["binlog", "binlog", "sql"]
     assert [f"{directory / 'backups' / name}\n" in done.stdout for name in databases].count(True) == 1
     assert not (directory / "shop").exists()
     (environment_file,) = (directory / "new-shop" / "config").rglob(".env")
@@ -104,7 +112,7 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
     assert list(processes_below(directory)) == []
     secrets = [
         re.search(r'password="(.+)"', path.read_text(encoding="utf-8"))
-        for path in (directory / "branch" / "operator.cnf", directory / "restorer" / "target.cnf")
+        for path in (*(directory / "branch").glob("*.cnf"), directory / "restorer" / "target.cnf")
     ]
     secrets.append(re.search(r"APP_KEY=base64:(.{44})", environment_file.read_text(encoding="utf-8")))
     secrets.append(re.search(r'DB_PASSWORD="(.+)"', environment_file.read_text(encoding="utf-8")))
@@ -128,22 +136,22 @@ def test_a_wrong_restore_is_not_called_equal(
         connection.close()
 
     monkeypatch.setattr(Recovery, "restore", restore_wrongly)
-    # An increment without a full makes one of its own accord.
-    for act in ("take_full", "work_on", "verify"):
+    for act in ("work_on", "take_increment", "verify"):
         monkeypatch.setattr(Business, act, lambda *_arguments: None)
-    # Too late: the dump has its snapshot already, and a receipt may be sold before the orders are held.
-    late = DumpWatch.dump_reads_rows
+    monkeypatch.setattr(Recovery, "preview", lambda recovery, _moment: recovery._open_target())
+    # Too late: the log is closed already, and a receipt may be sold before the orders are held.
+    late = SealWatch.closed
 
-    def notice_late(watch: DumpWatch) -> bool:
+    def notice_late(watch: SealWatch) -> bool:
         seen = late(watch)
         time.sleep(0.3 if seen else 0)
         return seen
 
-    monkeypatch.setattr(DumpWatch, "operator_is_here", notice_late)
+    monkeypatch.setattr(SealWatch, "reader_is_here", notice_late)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     result = CliRunner().invoke(main, ["--dir", str(tmp_path / "demo"), *SIZE])
     assert result.exit_code == 1
-    assert "orders slipped in before its snapshot" in result.stdout
+    assert "orders slipped in after it" in result.stdout
     assert "Failed to prove equality: 1 differences: contents of payments: differs." in result.stderr
     assert "EQUAL" not in result.stdout
     assert list(processes_below(tmp_path)) == []

@@ -58,21 +58,26 @@ def test_branch_and_restorer_have_what_is_theirs(tmp_path: Path) -> None:
     workplace, lock = prepare_workplace(tmp_path)
     lock.close()
     recipients = make_keys(workplace)
-    operator, restorer = workplace.branch / "operator.cnf", workplace.restorer / "target.cnf"
+    operator, log_reader = workplace.branch / "operator.cnf", workplace.branch / "binlog.cnf"
+    restorer = workplace.restorer / "target.cnf"
     write_configuration(
         workplace,
         application=Application(workplace.application),
         recipients=recipients,
         operator=operator,
+        log_reader=log_reader,
         restorer=restorer,
     )
     assert len(set(recipients)) == 2
     assert all(recipient.startswith("age1") for recipient in recipients)
     branch = yaml.safe_load(workplace.inventory.read_text(encoding="utf-8"))["branches"]["vars"]
     assert branch["larapee_backup_age_recipients"] == recipients
+    # Who reads the binary log sees every database: never the account that dumps.
+    files = [branch[f"larapee_backup_{of}_option_file"] for of in ("db", "binlog")]
+    assert files == [str(operator), str(log_reader)]
     assert not [name for name, value in branch.items() if "identity" in name or "/restorer/" in str(value)]
-    files = [path for path in (tmp_path / "branch").rglob("*") if path.is_file()]
-    assert not [path for path in files if b"AGE-SECRET-KEY" in path.read_bytes()]
+    kept = [path for path in (tmp_path / "branch").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"AGE-SECRET-KEY" in path.read_bytes()]
     private = [workplace.branch / "signing_key", *workplace.restorer.rglob("identity.txt")]
     assert [stat.S_IMODE(path.stat().st_mode) for path in private] == [0o600] * 3
     signature = subprocess.run(

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,80 +17,12 @@ from ansible_collections.larapee.backup.plugins.module_utils._errors import Back
 from larapee_runner.demo.server import create_operator
 from tests.database.estate import BRANCH, DATABASE, OPERATOR_PASSWORD, Estate, sql, stock_picture
 from tests.docs.forger import forge
-from tests.docs.pages import DOCS, blocks, code, table
+from tests.docs.pages import blocks, code, table
+from tests.docs.person import MARK, PAGE, Person, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-PAGE = DOCS / "restore-with-stock-tools.md"
-BASE = ("bash", "cat", "mkdir", "sed", "tail", "tr", "ssh-keygen", "sha256sum", "mariadb")
-MARK = "larapee_backup_unfinished_restore"
-
-
-class Person:
-    """Somebody who follows the page, on a machine that has the stock tools only."""
-
-    def __init__(self, estate: Estate, *, directory: Path) -> None:
-        self.estate = estate
-        self.tools = directory / "tools"
-        self.tools.mkdir()
-        self.place = directory / "copy"
-        self.allowed_signers = estate.keys.allowed_signers
-        self.identity = estate.keys.directory / "identity-2"
-        self.state = directory / "state-here"
-        self.artifact = ""
-
-    def has(self, *names: str) -> None:
-        for name in names:
-            found = shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin")
-            assert found, f"{name} is not installed"
-            (self.tools / name).symlink_to(found)
-
-    def script(self, name: str, body: str) -> None:
-        (self.tools / name).write_text(f"#!/bin/bash\n{body}\n")
-        (self.tools / name).chmod(0o755)
-
-    def takes(self, artifact: str, *opened_by: str) -> None:
-        """Copy the branch's directory, have the tools at hand that this artifact needs, and choose it."""
-        self.artifact = artifact
-        self.has(*BASE, *(opened_by or ("age", "gzip")))
-        shutil.copytree(self.estate.local, self.place)
-
-    @property
-    def path(self) -> Path:
-        return self.place / self.artifact
-
-    def follows(self) -> subprocess.CompletedProcess[str]:
-        """The page from top to bottom in one shell; only what is assigned in its first block is replaced."""
-        first, *rest = [block.text for block in blocks(PAGE, "bash")]
-        mine = {
-            "ARTIFACT": self.path,
-            "BRANCH": BRANCH,
-            "ALLOWED_SIGNERS": self.allowed_signers,
-            "IDENTITY": self.identity,
-            "CLIENT": self.estate.restorer_file,
-            "STATE": self.state,
-        }
-        assert re.findall(r"^(\w+)=\S+$", first, re.M) == list(mine), "the first block is not these assignments"
-        head = "".join(f"{name}={value}\n" for name, value in mine.items())
-        return subprocess.run(
-            [self.tools / "bash", "--norc", "-s"],
-            input=head + "".join(rest),
-            env={"PATH": str(self.tools), "HOME": "/nonexistent", "LANG": "C.UTF-8"},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def is_stopped(self, *words: str) -> None:
-        done = self.follows()
-        stops = [line for line in done.stderr.splitlines() if line.startswith("STOP: ")]
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert len(stops) == 1, done.stderr
-        for word in words:
-            assert word in done.stderr
 
 
 @pytest.fixture
@@ -109,10 +40,6 @@ def ready(person: Person) -> Person:
     assert manifest is not None
     person.takes(manifest.artifact)
     return person
-
-
-def schemas(estate: Estate) -> list[str]:
-    return sql(estate.target, "SHOW DATABASES LIKE 'larapos'").split()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +171,7 @@ def test_what_a_stolen_key_signed_runs_no_command_and_reads_no_file(
 @pytest.mark.parametrize(
     ("words", "changes"),
     [
-        ("this full belongs to branch-002", {"branch": "branch-002"}),
+        ("this artifact belongs to branch-002", {"branch": "branch-002"}),
         ("what comes out is not what was backed up", {"plain_sha256": "0" * 64}),
         ("it is cut short", {"end": "-- no mark\n"}),
     ],

@@ -25,7 +25,8 @@ TILLS = 3
 PATIENCE_S = 90.0
 # What happens when others work on the same rows and definitions: deadlocks, waits, changed definitions.
 EXPECTED = {1205, 1213, 1412, 1615, 1020, 1684}
-NEVER_EXECUTED = "never executed"
+# The server was killed.
+GONE = {2006, 2013, 1053}
 
 
 class Workload:
@@ -53,6 +54,9 @@ class Workload:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self._stop.set()
         self._calm.set()
         for thread in self._threads:
@@ -125,10 +129,10 @@ class Workload:
         action: Callable[[], None],
         connection: pymysql.connections.Connection[pymysql.cursors.Cursor],
     ) -> None:
-        if self._stop.is_set():
-            return
         self._calm.wait()
         with self._busy[number]:
+            if self._stop.is_set():
+                return
             try:
                 action()
             except pymysql.MySQLError as error:
@@ -146,8 +150,7 @@ class Workload:
         try:
             yield
         except (pymysql.MySQLError, OSError) as error:
-            # 2006, 2013: the server was killed.
-            if not self._stop.is_set() and error.args[0] not in (2006, 2013):
+            if error.args[0] not in GONE and not self._stop.is_set():
                 self.errors.append(f"{threading.current_thread().name}: {error!r}")
 
 

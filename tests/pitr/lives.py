@@ -91,7 +91,10 @@ class Step:
 
 @dataclasses.dataclass
 class Life:
-    """``place`` is another place than the branch, which received all and keeps it when the branch goes back in time."""
+    """``place`` is another place than the branch, which received all and keeps it when the branch goes back in time.
+
+    ``went_back``: the branch did, and the place may hold two lives of it under one epoch.
+    """
 
     gtids: bool = True
     sneaky: bool = True
@@ -102,6 +105,7 @@ class Life:
     clock: float = 0
     jumped: bool = False
     went_back: bool = False
+    forgot: bool = False
     saved: Branch | None = None
     unique: itertools.count[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
 
@@ -148,11 +152,17 @@ class Life:
             )
 
     def _restart(self, count: int) -> None:
+        self._stop_dump()
         for _time in range(count):
             self._next_file("stop")
 
     def _crash(self, _count: int) -> None:
+        self._stop_dump()
         self._next_file("crash")
+
+    def _stop_dump(self) -> None:
+        """A dump does not outlive its server."""
+        self.branch.dumping.clear()
 
     def _purge(self, count: int) -> None:
         del self.branch.files[: min(count, len(self.branch.files) - 1)]
@@ -166,6 +176,7 @@ class Life:
         """A new server, empty or with some of the data; an even *count* keeps the server_id."""
         self.branch.data = self.branch.data[: count * 3]
         self.branch.server_id += count % 2
+        self._stop_dump()
         self._begin_again()
         self._unless_sneaky()
 
@@ -181,6 +192,8 @@ class Life:
         """The data directory alone is put back to what it was."""
         if self.saved is None:
             return
+        # With a server that goes back, what was forgotten will be sealed a second time, with other contents.
+        self.went_back |= self.forgot
         saved = copy.deepcopy(self.saved)
         for field in ("server_id", "counter", "gtid", "data", "files"):
             setattr(self.branch, field, getattr(saved, field))
@@ -259,7 +272,7 @@ class Life:
         base = self.place[branch.fulls[-1]]
         own = self._sealed(base.epoch)
         found = self._unsealed(own[-1]) if own else self._unsealed_since(base.artifact)
-        if found is None:
+        if found is None or not self._stands(base.artifact):
             branch.demanded = "a gap"
             return
         closed = tuple(each for each in found if each.end)[:count]
@@ -278,6 +291,12 @@ class Life:
             if each.after == sealed.content and index == 0:
                 return self.branch.files
         return None
+
+    def _stands(self, full: str) -> bool:
+        """Whether the server wrote the file in which *full* stands in this life."""
+        stood = self.fulls[full].file.uid
+        sealed = (each for name in self.branch.increments for each in self.increments[name])
+        return any(each.uid == stood for each in (*sealed, *self.branch.files))
 
     def _unsealed_since(self, full: str) -> list[LogFile] | None:
         stood = self.fulls[full].file
@@ -347,7 +366,8 @@ class Life:
 
     def _forget(self, count: int) -> None:
         """The branch loses its newest increments, and seals again what the server still has."""
-        if not self.went_back:
+        if self.saved is None:
+            self.forgot = True
             del self.branch.increments[-count:]
 
 

@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _clock, _names, _prune, _sequence, _verify
-from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import BRANCH, EPOCH, Place
+from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import (
+    BRANCH,
+    EPOCH,
+    Place,
+    log_files,
+)
 
 BEGIN = dt.datetime(2026, 3, 2, 23, 15, tzinfo=dt.UTC)
 ENDINGS = {
     "db_full": ("db", ".sql.gz"),
+    "db_increment": ("db", ".binlog.zst.age"),
     "files_full": ("public-uploads", ".tar.zst"),
     "files_increment": ("public-uploads", ".incr.tar.zst"),
     "config": ("config", ".tar.zst"),
@@ -27,7 +33,8 @@ ENDINGS = {
 RUNS = {
     "full": ("db_full", "files_full", "config"),
     "increment": ("db_full", "files_increment"),
-    "log": ("files_increment",),
+    "log": ("db_increment", "files_increment"),
+    "seal": ("db_increment",),
 }
 PARTS = ("", ".manifest.json", ".manifest.json.sig", ".index.zst", ".verified.json")
 
@@ -42,6 +49,10 @@ class Branch:
         self.set = 0
         self.sequences: dict[str, int] = {}
         self.chain: list[str] = []
+        # The binary log file that is written to, and what was sealed, after the full that it began with.
+        self.log = 1
+        self.stream: list[str] = []
+        self.base = ""
 
     def copy(self, root: Path) -> Branch:
         shutil.copytree(self.directory, root / "local")
@@ -49,7 +60,7 @@ class Branch:
         other = copy.copy(self)
         other.place = Place(root / "local", self.place.keys)
         other.state = root / "state"
-        other.sequences, other.chain = dict(self.sequences), list(self.chain)
+        other.sequences, other.chain, other.stream = dict(self.sequences), list(self.chain), list(self.stream)
         return other
 
     @property
@@ -66,6 +77,36 @@ class Branch:
             self._put(each, epoch=epoch, entries=entries, rows=rows, extra=extra)
         self.write_checksums()
         return self.set
+
+    def full_beside_a_log_run(self, *, late: bool) -> int:
+        """A full, and a log run that works meanwhile: it has an older number than the full, or, when *late*, a newer
+        one, although it sealed what came before the full's moment.
+        """
+        at = self.log
+        if late:
+            self.log += 1
+            number = self.run()
+            self._seal_again(at)
+        else:
+            self.set += 1
+            number = self.set + 1
+            self._put("db_increment", epoch=EPOCH, entries=0, rows=0, extra={})
+            self.run(**self._stands(at))
+        self.write_checksums()
+        return number
+
+    def _seal_again(self, file: int) -> None:
+        self.set += 1
+        log, self.log = self.log, file
+        self._put("db_increment", epoch=EPOCH, entries=0, rows=0, extra={})
+        self.log = log
+
+    def _stands(self, file: int) -> dict[str, Any]:
+        """Where a full stands that is taken now."""
+        time = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
+        name = f"mysql-bin.{file:06d}"
+        where = {"file": name, "position": 100, "gtid": f"1-1-{file - 1}" if file > 1 else "", "time": time}
+        return {"start": where, "end": where}
 
     def days(self, number: int, **run: Any) -> list[int]:
         """A full a day; a day has passed after the last one."""
@@ -84,7 +125,14 @@ class Branch:
         number = self.sequences[kind] = self.sequences.get(kind, 0) + 1
         fields: dict[str, Any] = {"set": self.set, "epoch": epoch, "run_id": str(uuid.UUID(int=self.set)), **extra}
         if kind == "db_full":
-            fields["plain_size"] = rows
+            fields = {**self._stands(self.log), "plain_size": rows, **fields}
+            self.base = name
+            self.stream = self.stream or [name]
+        elif kind == "db_increment":
+            sealed = log_files(self.log, self.log, before=self.log - 1, after=self.log)
+            fields |= {**sealed, "base": self.base, "previous": self.stream[-1]}
+            self.stream.append(name)
+            self.log += 1
         else:
             index = f"index of {name}".encode()
             digest = hashlib.sha256(index).hexdigest()
@@ -120,7 +168,10 @@ class Branch:
 
     def verify(self) -> list[str]:
         """What verification finds wrong."""
-        outcome = _verify.verify_place(
+        return [f"{each.artifact}: {each.reason}" for each in self.outcome().failures if each.level == "intact"]
+
+    def outcome(self) -> _verify.VerifyOutcome:
+        return _verify.verify_place(
             _verify.VerifyRequest(
                 branch=BRANCH,
                 directory=str(self.directory),
@@ -130,7 +181,6 @@ class Branch:
             ),
             check_mode=True,
         )
-        return [f"{each.artifact}: {each.reason}" for each in outcome.failures if each.level == "intact"]
 
     def sets(self) -> list[int]:
         """The numbers of the sets of which something is there."""

@@ -51,12 +51,16 @@ def test_killed_at_any_step_the_place_is_whole_and_the_next_run_goes_on(
     branch: Branch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branch.run()
-    branch.pass_hours(12)
+    branch.pass_hours(6)
+    branch.run("seal")
+    branch.pass_hours(6)
     branch.run("increment")
-    branch.pass_hours(24)
-    branch.run()
+    branch.pass_hours(12)
+    branch.run("seal")
+    branch.pass_hours(12)
+    branch.full_beside_a_log_run(late=False)
     branch.pass_hours(26)
-    branch.run()
+    branch.full_beside_a_log_run(late=True)
     for path in branch.directory.glob("*.manifest.json"):
         path.with_name(path.name.replace(".manifest.json", ".verified.json")).write_text("{}")
     branch.copy(tmp_path / "root/whole")
@@ -76,8 +80,8 @@ def test_killed_at_any_step_the_place_is_whole_and_the_next_run_goes_on(
     ).stdout.split()
     *killed, last = [at(branch, tmp_path / "root" / name) for name in names]
     expected = contents(last)
-    # Eight artifacts, each with three files at least, beside the ledger.
-    assert len(killed) > 8 * 3
+    # Eleven artifacts, each with three files at least, beside the ledger.
+    assert len(killed) > 11 * 3
     # Hundreds of them would take most of the time, and no crash changes a manifest.
     monkeypatch.setattr(_signature, "verify", lambda *_signed, **_by: None)
     for number, each in enumerate(killed, start=1):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SQL accounts of operator, log reader, restorer and application, each with the least grants that its work needs."""
+"""The SQL accounts of operator, log reader, restorer and application, each with the least grants for its work."""
 
 from __future__ import annotations
 

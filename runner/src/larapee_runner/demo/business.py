@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from larapee_runner.render import size
 
-from .accounts import create_application, create_operator
+from .accounts import create_application, create_log_reader, create_operator
 from .errors import DemoError
 from .estate import DATABASE, make_keys, write_configuration
 from .file_picture import FilePicture, take_file_picture
 from .moment import Moment, Photographer
 from .picture import take_picture
 from .shop import Shop, open_shop
-from .stage import APPLICATION, BACKUP, OPERATOR, Stage
+from .stage import APPLICATION, BACKUP, LOG_READER, OPERATOR, Stage
 from .stored import Stored, newest_set, require_intact
 from .till import Receipt, Till
 
@@ -42,8 +42,9 @@ class Business:
         with self._step("Start the shop's server, install its application, make its keys") as step:
             stage.shop_server.start()
             recipients = make_keys(workplace)
-            operator = stage.shop_server.write_option_file(
-                workplace.branch / "operator.cnf", user=OPERATOR, password=stage.passwords[OPERATOR]
+            operator, log_reader = (
+                stage.shop_server.write_option_file(workplace.branch / name, user=user, password=stage.passwords[user])
+                for name, user in (("operator.cnf", OPERATOR), ("binlog.cnf", LOG_READER))
             )
             restorer = workplace.restorer / "target.cnf"
             write_configuration(
@@ -51,6 +52,7 @@ class Business:
                 application=stage.application,
                 recipients=recipients,
                 operator=operator,
+                log_reader=log_reader,
                 restorer=restorer,
             )
             stage.application.install(database=DATABASE, user=APPLICATION, password=stage.passwords[APPLICATION])
@@ -87,6 +89,7 @@ class Business:
         stage = self._stage
         with self._step("Open the tills: orders and slips keep coming") as step:
             create_operator(stage.shop_server, database=DATABASE, user=OPERATOR, password=stage.passwords[OPERATOR])
+            create_log_reader(stage.shop_server, user=LOG_READER, password=stage.passwords[LOG_READER])
             password = stage.passwords[APPLICATION]
             create_application(stage.shop_server, database=DATABASE, user=APPLICATION, password=password)
             till = Till(stage.shop_server, shop, user=APPLICATION, password=password, uploads=stage.application.uploads)
@@ -97,14 +100,8 @@ class Business:
 
     def take_full(self, till: Till) -> None:
         with self._step(f"Take a full: larapee-backup run {BACKUP}") as step:
-            sold = till.sold
-            run = self._stage.start_backup("full")
-            try:
-                run.wait(lambda: self._tick(step, till, run, held=False))
-            finally:
-                run.stop()
+            self._run(step, till, "full")
             self._tell_set(step, newest_set(self._stage.workplace.backups))
-            step.fact(f"the shop sold on meanwhile: {till.sold - sold} receipts")
 
     def work_on(self, till: Till) -> None:
         with self._step("Let the shop work on: sales, slips, files replaced and removed") as step:
@@ -113,38 +110,57 @@ class Business:
             till.wait_until_sold(sold + SOLD_BEFORE_INCREMENT, slips=slips + SLIPS_BETWEEN)
             step.fact(f"{till.sold - sold} receipts, {till.slips - slips} slips")
 
-    def take_increment(self, till: Till) -> Moment:
+    def take_increment(self, till: Till) -> None:
         with self._step("Take an increment: the same with -e larapee_backup_kind=increment") as step:
-            moment, made = self._increment(till, step, hold_first=False)
-            if made["database"].start != moment.position:
-                step.fact(f"orders slipped in before its snapshot ({made['database'].start}); taking another one")
-                moment, made = self._increment(till, step, hold_first=True)
-            start = made["database"].start
-            if start != moment.position:
+            self._run(step, till, "increment")
+            made = newest_set(self._stage.workplace.backups)
+            self._tell_set(step, made)
+            fingerprint = made["database"].manifest["fingerprint"]
+            step.fact(
+                f"with a fingerprint, to compare a restore with; the last receipt in it is {fingerprint['receipt']}"
+            )
+
+    def seal_log(self, till: Till) -> Moment:
+        with self._step("Seal the log, as every five minutes: -e larapee_backup_kind=log") as step:
+            moment, made = self._seal(till, step, hold_first=False)
+            if made["database"].end.gtid != moment.gtid:
+                step.fact(f"orders slipped in after it ({made['database'].end.gtid}); sealing once more")
+                moment, made = self._seal(till, step, hold_first=True)
+            end = made["database"].end
+            if end.gtid != moment.gtid:
                 msg = (
-                    f"Failed to compare: the database's part starts at {start}, the picture was taken at"
-                    f" {moment.position}, although no order was open. Report this."
+                    f"Failed to compare: what was sealed ends at {end}, the picture was taken at {moment.gtid},"
+                    " although no order was open. Report this."
                 )
                 raise DemoError(msg)
             self._tell_set(step, made)
             step.fact(
-                f"its position is {start}; to compare with it, orders were held {moment.orders_held_s:.1f} s"
+                f"it ends at {end}; for a picture of that moment, orders were held {moment.orders_held_s:.1f} s"
                 f" and slips {moment.slips_held_s:.1f} s"
             )
         return moment
 
-    def _increment(self, till: Till, step: Step, *, hold_first: bool) -> tuple[Moment, dict[str, Stored]]:
+    def _seal(self, till: Till, step: Step, *, hold_first: bool) -> tuple[Moment, dict[str, Stored]]:
         stage = self._stage
         photographer = Photographer(
-            stage.shop_server, till, database=DATABASE, operator=OPERATOR, backups=stage.workplace.backups
+            stage.shop_server, till, database=DATABASE, log_reader=LOG_READER, backups=stage.workplace.backups
         )
         moment = photographer.follow(
-            lambda: stage.start_backup("increment"),
+            lambda: stage.start_backup("log"),
             take_files=self._take_files,
             tick=lambda run, held: self._tick(step, till, run, held=held),
             hold_first=hold_first,
         )
         return moment, newest_set(stage.workplace.backups)
+
+    def _run(self, step: Step, till: Till, kind: str) -> None:
+        sold = till.sold
+        run = self._stage.start_backup(kind)
+        try:
+            run.wait(lambda: self._tick(step, till, run, held=False))
+        finally:
+            run.stop()
+        step.fact(f"the shop sold on meanwhile: {till.sold - sold} receipts")
 
     @staticmethod
     def _tick(step: Step, till: Till, run: Running, *, held: bool) -> None:
@@ -163,19 +179,11 @@ class Business:
 
     @staticmethod
     def _tell_set(step: Step, made: dict[str, Stored]) -> None:
-        database, uploads, config = made["database"], made["uploads"], made["config"]
-        changes = f"{uploads.entries:,} entries"
-        if uploads.manifest["base"]:
-            changes = f"what changed: {uploads.entries:,} of {uploads.tree_entries:,} entries"
-        told = (
-            (database, f"from {size(database.plain_size)} of SQL"),
-            (uploads, changes),
-            (config, f"{config.entries} entries"),
-        )
-        step.fact(f"set {database.set_number}:")
-        for stored, text in told:
-            kept = "" if stored.set_number == database.set_number else f"; of set {stored.set_number}, nothing changed"
-            step.fact(f"    {stored.name}: {size(stored.size)}, {text}{kept}")
+        newest = made["database"].set_number
+        step.fact(f"set {newest}:")
+        for stored in made.values():
+            kept = "" if stored.set_number == newest else f"; of set {stored.set_number}, nothing changed"
+            step.fact(f"    {stored.name}: {size(stored.size)}, {stored.contents}{kept}")
 
     def verify(self, till: Till) -> None:
         with self._step("Verify all of it: larapee-backup run larapee.backup.verify") as step:

@@ -24,7 +24,9 @@ DATABASE = "larapos"
 RETENTION_DAYS = 7
 # What a fingerprint asks the shop, so that a restore can be held against the answers.
 RECEIPT_QUERY = "SELECT invoice_number FROM orders ORDER BY id DESC LIMIT 1"
-BUSINESS_QUERIES = {"sales of the last days": "SELECT * FROM daily_sales ORDER BY 2 DESC LIMIT 7"}
+BUSINESS_QUERIES = {
+    "sales by day": "SELECT business_day, SUM(orders), SUM(gross) FROM daily_sales GROUP BY business_day ORDER BY 1",
+}
 
 
 def _run(arguments: list[str], *, what: str) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import DemoError
 from .launcher import POLL_S
 from .picture import Picture, Shutter
-from .stored import Position, manifests
+from .stored import manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,61 +26,59 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moment:
+    """The shop at ``gtid``, the last transaction before the binary log was closed."""
+
     picture: Picture
-    position: Position
+    gtid: str
     receipts: tuple[Receipt, ...]
     orders_held_s: float
     files: dict[str, FilePicture]
     slips_held_s: float
 
 
-class DumpWatch:
-    """Sees through the server's process list how far the operator's work is."""
+class SealWatch:
+    """Sees on the server how far a run is with its binary log."""
 
-    def __init__(self, server: ThrowawayServer, *, operator: str) -> None:
+    def __init__(self, server: ThrowawayServer, *, log_reader: str) -> None:
         self._connection = server.connect()
-        self._operator = operator
+        self._log_reader = log_reader
+        self._open_file = self._position()[0]
 
-    def _statements(self) -> list[str]:
+    def _ask(self, statement: str, *values: str) -> tuple[Any, ...]:
         with self._connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT COALESCE(info, '') FROM information_schema.processlist WHERE user = %s", (self._operator,)
-            )
-            return [str(row[0]) for row in cursor.fetchall()]
+            cursor.execute(statement, values)
+            return cursor.fetchone() or ()
 
-    def operator_is_here(self) -> bool:
-        return bool(self._statements())
+    def _position(self) -> tuple[str, str]:
+        found = self._ask("SHOW MASTER STATUS")
+        if not found:
+            msg = "Failed to read the server's position: its binary log is off. Start it with one."
+            raise DemoError(msg)
+        return str(found[0]), str(self._ask("SELECT @@gtid_binlog_pos")[0])
 
-    def dump_reads_rows(self) -> bool:
-        """The dump client opens its snapshot before it reads the first row; no other statement has this hint."""
-        return any("SQL_NO_CACHE" in statement for statement in self._statements())
+    def reader_is_here(self) -> bool:
+        count = self._ask("SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", self._log_reader)
+        return bool(count[0])
+
+    def closed(self) -> bool:
+        """The file that was written to when this began is so no more."""
+        return self._position()[0] != self._open_file
+
+    def gtid(self) -> str:
+        return self._position()[1]
 
     def close(self) -> None:
         self._connection.close()
 
 
-def read_position(server: ThrowawayServer) -> Position:
-    connection = server.connect()
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW MASTER STATUS")
-            row = cursor.fetchone()
-    finally:
-        connection.close()
-    if row is None:
-        msg = "Failed to read the server's position: its binary log is off. Start it with one."
-        raise DemoError(msg)
-    return Position(str(row[0]), int(row[1]))
-
-
 class Photographer:
-    """Takes the pictures while a run of `branch_backup` makes its artifacts in `backups`."""
+    """Takes the pictures while a run of `branch_backup` seals the log and archives what changed of the files."""
 
-    def __init__(self, server: ThrowawayServer, till: Till, *, database: str, operator: str, backups: Path) -> None:
+    def __init__(self, server: ThrowawayServer, till: Till, *, database: str, log_reader: str, backups: Path) -> None:
         self._server = server
         self._till = till
         self._database = database
-        self._operator = operator
+        self._log_reader = log_reader
         self._backups = backups
 
     def follow(
@@ -91,25 +89,25 @@ class Photographer:
         tick: Callable[[Running, bool], None],
         hold_first: bool,
     ) -> Moment:
-        """Hold orders from when the operator connects, with `hold_first` from before the run, to the second snapshot.
+        """Hold orders from when the log reader connects, or `hold_first` from before the run, until the log is closed.
 
         Slips, and only they, are held on until the uploads are archived: the shop sells meanwhile.
         """
         archived = len(manifests(self._backups, "uploads"))
         with ExitStack() as stack, ExitStack() as slips, ExitStack() as orders:
-            watch = DumpWatch(self._server, operator=self._operator)
+            watch = SealWatch(self._server, log_reader=self._log_reader)
             stack.callback(watch.close)
             held_at = self._hold(slips, orders) if hold_first else None
             run = start_run()
             stack.callback(run.stop)
             if held_at is None:
-                _wait(run, watch.operator_is_here, tick=lambda: tick(run, False))
+                _wait(run, watch.reader_is_here, tick=lambda: tick(run, False))
                 held_at = self._hold(slips, orders)
             receipts = self._till.receipts
-            _wait(run, watch.dump_reads_rows, tick=lambda: tick(run, True))
+            _wait(run, watch.closed, tick=lambda: tick(run, True))
             shutter = Shutter(self._server, database=self._database)
             stack.callback(shutter.close)
-            position = read_position(self._server)
+            gtid = watch.gtid()
             orders_held_s = time.monotonic() - held_at
             orders.close()
             picture = shutter.picture()
@@ -124,7 +122,7 @@ class Photographer:
             run.wait(lambda: tick(run, False))
         return Moment(
             picture=picture,
-            position=position,
+            gtid=gtid,
             receipts=receipts,
             orders_held_s=orders_held_s,
             files=files,
@@ -144,4 +142,4 @@ def _wait(run: Running, reached: Callable[[], bool], *, tick: Callable[[], None]
         time.sleep(POLL_S)
 
 
-__all__ = ("DumpWatch", "Moment", "Photographer", "read_position")
+__all__ = ("Moment", "Photographer", "SealWatch")

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from larapee_runner.render import size
 
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .moment import Moment
+    from .narrator import Step
     from .till import Receipt
 
 MAX_SHOWN = 12
+# As manifests and plans write times: in UTC, so that their texts are in their order.
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Recovery:
@@ -32,16 +36,55 @@ class Recovery:
         self._stage = stage
         self._step = stage.narrator.step
 
+    def preview(self, moment: Moment) -> None:
+        """Ask for a time shortly before the end of what was sealed; nothing is restored by it."""
+        with self._step("Ask what another moment would bring: the restore to a time, with --check") as step:
+            self._open_target()
+            sealed_at = newest(self._stage.workplace.backups, "database").manifest["created_at"]
+            to = (datetime.fromisoformat(sealed_at) - timedelta(seconds=1)).strftime(TIME)
+            plan = self._restore(step, "preview a restore", "-e", f"larapee_backup_restore_to={to}", "--check")
+            last, following = plan["position"], plan["next_transaction"]
+            if not last["time"] < to <= following["time"]:
+                between = f"{last['time']} and {following['time']}"
+                raise DemoError(f"Failed to preview {to}: it is not between {between}. Report this.")
+            printed = [receipt.number for receipt in moment.receipts if receipt.committed_at.strftime(TIME) < to]
+            step.fact(
+                f"to {to}: a full and {len(plan['artifacts']) - 1} increments, {plan['transactions']} transactions"
+            )
+            step.fact(f"the last one is {last['gtid']} of {last['time']}; {following['gtid']} would not come back")
+            known = plan["fingerprint"]["receipt"]
+            step.fact(f"the last receipt of the fingerprint before it is {known}; the tills' own, {printed[-1]}")
+            step.fact(f"expected to take {plan['expected']['seconds']:.0f} s")
+
+    def _open_target(self) -> None:
+        stage = self._stage
+        stage.new_server.start()
+        password = stage.passwords[RESTORER]
+        create_restorer(stage.new_server, database=DATABASE, user=RESTORER, password=password)
+        option_file = stage.workplace.restorer / "target.cnf"
+        stage.new_server.write_option_file(option_file, user=RESTORER, password=password)
+
+    def _restore(self, step: Step, what: str, *arguments: str) -> dict[str, Any]:
+        """The plan that the run's row tells."""
+        stage = self._stage
+        run = stage.run(step, what, "larapee.backup.restore", stage.workplace.restorer_inventory, *arguments)
+        row = stage.launcher.ask("runs")["runs"][0]
+        plan: dict[str, Any] | None = row["details"].get("plan") if row["kind"] == "restore" else None
+        if not plan:
+            raise DemoError(f"Failed to {what}: the run said success, its row tells of no plan. Read {run.log}.")
+        return plan
+
     def restore(self) -> None:
-        stage, workplace = self._stage, self._stage.workplace
-        with self._step("Restore into new places: larapee-backup run larapee.backup.restore") as step:
-            stage.new_server.start()
-            password = stage.passwords[RESTORER]
-            create_restorer(stage.new_server, database=DATABASE, user=RESTORER, password=password)
-            stage.new_server.write_option_file(workplace.restorer / "target.cnf", user=RESTORER, password=password)
-            stage.run(step, "restore", "larapee.backup.restore", workplace.restorer_inventory)
-            number = newest(workplace.backups, "database").set_number
-            step.fact(f"set {number}: the database, its uploads, its configuration")
+        stage = self._stage
+        with self._step("Restore to the last sealed second: larapee-backup run larapee.backup.restore") as step:
+            plan = self._restore(step, "restore")
+            artifacts = len(plan["artifacts"]) - 1
+            step.fact(
+                f"{plan['artifact']} and {artifacts} increments after it: {plan['transactions']} transactions replayed"
+            )
+            step.fact(
+                f"at the fingerprint of {plan['fingerprint']['taken_at']} all its tables and answers were compared"
+            )
             step.fact(f"process {stage.new_server.pid}, by an account that may fill {DATABASE} and nothing else")
 
     def compare_database(self, moment: Moment) -> None:
@@ -50,7 +93,7 @@ class Recovery:
             after = take_picture(stage.new_server, database=DATABASE)
             found = differences(moment.picture, after)
             self._require_equal(found, where=stage.new_server.datadir)
-            step.fact(f"EQUAL at {moment.position}: {len(after.facts)} facts, {after.rows:,} rows by checksum")
+            step.fact(f"EQUAL at GTID {moment.gtid}: {len(after.facts)} facts, {after.rows:,} rows by checksum")
             receipts = ", ".join(f"till {till} {number}" for till, number in after.highest_receipts.items())
             step.fact(f"last receipts: {receipts}")
 
@@ -79,7 +122,7 @@ class Recovery:
             )
 
     def tell_losses(self, moment: Moment, sold: tuple[Receipt, ...]) -> None:
-        with self._step("Name what the last backup cannot bring back") as step:
+        with self._step("Name what was lost: the receipts that the tills printed, and those that are there") as step:
             kept, lost = sold[: len(moment.receipts)], sold[len(moment.receipts) :]
             restored = self._restored_receipts()
             uploads = self._stage.workplace.restored_uploads
@@ -90,12 +133,16 @@ class Recovery:
             if missing or risen:
                 shown = "; ".join((missing + risen)[:MAX_SHOWN])
                 msg = (
-                    f"Failed to account for receipts and slips: {len(missing)} from before the increment are missing,"
+                    f"Failed to account for receipts and slips: {len(missing)} from before the last seal are missing,"
                     f" {len(risen)} from after it are there: {shown}. Report this with the seed {self._stage.seed}."
                 )
                 raise DemoError(msg)
             first, last = lost[0], lost[-1]
-            step.fact(f"{len(lost)} receipts sold after the increment are lost:")
+            seconds = (last.committed_at - first.committed_at).total_seconds()
+            step.fact(
+                f"all {len(kept)} receipts up to {kept[-1].number} ({kept[-1].committed_at:%H:%M:%S} UTC) are there"
+            )
+            step.fact(f"{len(lost)} receipts of the last {seconds:.1f} s, sold after the log was sealed, are lost:")
             step.fact(f"from {first.number} ({first.committed_at:%H:%M:%S} UTC, total {first.total})")
             step.fact(f"to   {last.number} ({last.committed_at:%H:%M:%S} UTC, total {last.total})")
             slips = [receipt.slip for receipt in lost if receipt.slip]

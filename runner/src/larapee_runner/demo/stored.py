@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from larapee_runner.render import size as render_size
+
 from .errors import DemoError
 
 SUFFIX = ".manifest.json"
@@ -19,9 +21,10 @@ PREFIXES = {"database": "db-", "uploads": "public-uploads-", "config": "config-"
 class Position:
     file: str
     offset: int
+    gtid: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.offset}"
+        return f"{self.file}:{self.offset}, GTID {self.gtid}"
 
 
 @dataclass(frozen=True)
@@ -40,27 +43,26 @@ class Stored:
         return int(self.manifest["size"])
 
     @property
-    def plain_size(self) -> int:
-        return int(self.manifest["plain_size"])
-
-    @property
     def set_number(self) -> int:
         return int(self.manifest["set"])
 
     @property
-    def entries(self) -> int:
-        """What the artifact itself holds."""
-        return int(self.manifest["entries"])
+    def contents(self) -> str:
+        """In words."""
+        manifest = self.manifest
+        if manifest["kind"] == "db_full":
+            return f"from {render_size(int(manifest['plain_size']))} of SQL"
+        if manifest["kind"] == "db_increment":
+            files = len(manifest["files"])
+            return f"{manifest['transactions']:,} transactions in {files} binary log file{'s' if files > 1 else ''}"
+        if manifest["kind"] == "files_increment":
+            return f"what changed: {manifest['entries']:,} of {manifest['tree']['entries']:,} entries"
+        return f"{manifest['entries']:,} entries"
 
     @property
-    def tree_entries(self) -> int:
-        """What there was, after it."""
-        return int(self.manifest["tree"]["entries"])
-
-    @property
-    def start(self) -> Position:
-        start = self.manifest["start"]
-        return Position(str(start["file"]), int(start["position"]))
+    def end(self) -> Position:
+        end = self.manifest["end"]
+        return Position(str(end["file"]), int(end["position"]), str(end["gtid"]))
 
 
 def manifests(backups: Path, family: str) -> list[Path]:

@@ -33,6 +33,7 @@ PROGRAMS = {
     "mariadb-install-db": "mariadb-server-core",
     "mariadb": "mariadb-client",
     "mariadb-dump": "mariadb-client",
+    "mariadb-binlog": "mariadb-client",
     "age": "age",
     "age-keygen": "age",
     "ssh-keygen": "openssh-client",
@@ -70,7 +71,7 @@ def _play(narrator: Narrator, *, directory: Path, orders: int, seed: int) -> Non
         workplace, lock = prepare_workplace(directory)
         stack.enter_context(lock)
         launcher = Launcher.for_workplace(workplace)
-        narrator.say("A shop is backed up, loses everything, and comes back.", style="bold")
+        narrator.say("A shop is backed up, loses everything, and comes back to its last sealed second.", style="bold")
         narrator.say(f"A real server, real orders, the real commands. Seed {seed}; everything lies in {workplace.root}")
         narrator.say()
         acts = Acts(narrator, workplace, launcher, orders=orders, seed=seed)
@@ -106,8 +107,8 @@ def _play(narrator: Narrator, *, directory: Path, orders: int, seed: int) -> Non
 def main(*, directory: Path | None, orders: int, seed: int | None) -> None:
     """Back up a throwaway shop while it sells, kill its server, destroy data and files, restore all, and compare.
 
-    Exits 0 only if the restored database was proven equal to the lost one at the backup's own position, and uploads and
-    configuration to a copy of that moment, and if every receipt and slip is accounted for.
+    Exits 0 only if the restored database was proven equal to the lost one at the last sealed transaction, and uploads
+    and configuration to a copy of that moment, and if every receipt and slip is accounted for.
     """
     console = Console()
     if directory is None:

@@ -17,22 +17,22 @@ import os
 from . import _io, _manifest
 
 
-def note(state_path: str, branch: str, family: str, artifact: str, at: dt.datetime) -> None:
-    """Remember that at the time *at* the *family* was as *artifact* has it; raises BackupError."""
+def note(state_path: str, branch: str, family: str, artifact: str, at: dt.datetime, **more: str) -> None:
+    """Remember that at the time *at* the *family* was as *artifact* has it, and *more* by name; raises BackupError."""
     path = _path(state_path, branch)
     _io.ensure_directory(os.path.dirname(path))
     # The uploads and the config are archived under locks of their own.
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        current = {"artifact": artifact, "current_at": _manifest.format_time(at)}
+        current = {**more, "artifact": artifact, "current_at": _manifest.format_time(at)}
         _io.write_json(path, {**read(state_path, branch), family: current})
     finally:
         os.close(descriptor)
 
 
 def read(state_path: str, branch: str) -> dict[str, dict[str, str]]:
-    """By family its ``artifact`` and ``current_at`` (UTC); without what is missing or unreadable."""
+    """By family its ``artifact``, ``current_at`` (UTC) and what else was noted; without what is unreadable."""
     try:
         document = _io.read_json(_path(state_path, branch))
     except (OSError, ValueError):
@@ -41,7 +41,7 @@ def read(state_path: str, branch: str) -> dict[str, dict[str, str]]:
     for family, each in document.items():
         with contextlib.suppress(ValueError, KeyError, TypeError):
             _manifest.parse_time(each["current_at"])
-            known[family] = {"artifact": str(each["artifact"]), "current_at": each["current_at"]}
+            known[family] = {"artifact": str(each["artifact"]), **{name: str(value) for name, value in each.items()}}
     return known
 
 

@@ -72,7 +72,7 @@ def _held_elsewhere(stream: Stream, piece: Piece, chained: t.Container[str]) -> 
             if each.hash_of(key) != piece.hash_of(key):
                 return (
                     f"two artifacts hold {file_name(key)} with different contents, the chain goes on with {each.name} "
-                    "(the server was rolled back)"
+                    "(the branch was rolled back)"
                 )
         others.append(holders[0] if holders else None)
     if all(others):

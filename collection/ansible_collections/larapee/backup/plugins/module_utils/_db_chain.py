@@ -168,11 +168,10 @@ class _Lines:
     def follow(self, full: Manifest, key: _db_stream.Key) -> tuple[tuple[Manifest, ...], str | None]:
         """The increments of *full*'s chain, and why there are no more although something is later."""
         holders = self.stream.holding.get(key, [])
-        fitting = [
-            each
-            for each in self.stream.usable(holders)
-            if self.stream.why_not_from(full, key, each) is None and self._why_strange(full, each) is None
-        ]
+        fitting = [each for each in holders if self.stream.why_not_from(full, key, each) is None]
+        # What is proved for one copy of a file is proved for all.
+        own = {each.hash_of(key) for each in fitting if self._why_strange(full, each) is None}
+        fitting = [each for each in self.stream.usable(fitting) if each.hash_of(key) in own]
         if not fitting:
             return (), self._why_not_begun(full, key, holders)
         first = self._furthest(fitting)

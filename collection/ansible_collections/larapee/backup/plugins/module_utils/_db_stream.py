@@ -152,7 +152,7 @@ class Stream:
         if twin is not None and twin.end == before.end and twin.hashes[-1] == before.hashes[-1]:
             return None
         missing = "" if self.is_known(named) else ", which is missing"
-        return f"{after.name} continues {named}{missing}, not {before.name}: the server was rolled back"
+        return f"{after.name} continues {named}{missing}, not {before.name}: the branch was rolled back"
 
     def why_not_from(self, full: Manifest, key: Key, piece: Piece) -> str | None:
         """What keeps *piece*, which holds the file of *full*'s position, from going on from there; None: nothing."""

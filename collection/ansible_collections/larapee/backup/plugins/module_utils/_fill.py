@@ -21,7 +21,7 @@ from ._mysql import _inspect, _marker
 from ._mysql._connection import client_arguments, connect, quote_identifier, rows
 from ._mysql._dump_client import check_trailer
 from ._mysql._scan import DumpScanner, difference
-from ._pipeline import Command
+from ._pipeline import Command, Tap
 from ._target import Target
 
 CLIENTS: t.Final = {"mariadb": ("mariadb", "mysql"), "mysql": ("mysql",)}
@@ -78,7 +78,8 @@ class FullContent:
 class Filling:
     """One filling of one target; ``run`` ends with a complete database, or says how the target was left.
 
-    *at*: the time that the server takes it to be; a one-time event that is over by then is not made.
+    *at*: the time that the server takes it to be; a one-time event that is over by then is not made. *disposable*: on a
+    scratch server, of which nothing needs to be said or put back.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class Filling:
         target: Target,
         run_id: str,
         at: dt.datetime | None = None,
+        disposable: bool = False,
     ) -> None:
         self._options = options
         self._content = content
         self._target = target
         self._at = at
+        self._disposable = disposable
         self._run_id = run_id
         self._database = target.database
         self._name = quote_identifier(target.database)
@@ -210,12 +213,14 @@ class Filling:
             wrong = difference(expected, found)
             if wrong:
                 raise BackupError(
-                    f"Failed to restore {self._content.name}: the target holds {wrong} of it.", reason="incomplete"
+                    f"Failed to restore {self._content.name}: the target holds {wrong} of the backup.", reason="incomplete"
                 )
             _marker.remove(connection, self._database)
 
     def _leave(self) -> str:
         """Undo what was done to an empty target, or make sure that a replaced one is marked; say what is there."""
+        if self._disposable:
+            return "The target was not changed."
         try:
             with connect(self._options) as connection:
                 # An interruption may come between the mark and the note of it.

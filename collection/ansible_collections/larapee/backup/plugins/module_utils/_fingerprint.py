@@ -34,10 +34,7 @@ if t.TYPE_CHECKING:
 _ATTEMPTS: t.Final = 3
 # Table definition has changed; no such table; unknown column; no such view or sequence any more.
 _CHANGED: t.Final = (1412, 1146, 1054, 1932)
-_TABLE_SECONDS: t.Final = 120
 _QUERY_SECONDS: t.Final = 60
-# A restored server has nothing better to do.
-_COMPARE_SECONDS: t.Final = 540
 
 
 class _SchemaChangedError(Exception):
@@ -61,7 +58,7 @@ def take(
     for _attempt in range(_ATTEMPTS):
         try:
             with connect(options) as connection:
-                _prepare(connection, server, database, seconds=_TABLE_SECONDS)
+                _prepare(connection, server, database)
                 return _Taking(connection, server, database).take(
                     queries, receipt_query=receipt_query, checksums=checksums, limit_bytes=limit_bytes
                 )
@@ -88,10 +85,13 @@ class _Taking:
         sequences = _contents.read_sequences(connection, database)
         taken_at = _clock.now()
         where = _exact_snapshot.open_exact_snapshot(connection, self._server)
-        facts = _contents.sequence_facts(sequences, _contents.read_sequences(connection, database))
+        with _exact_snapshot.released(connection):
+            facts = _contents.sequence_facts(sequences, _contents.read_sequences(connection, database))
         facts.update(self._read(checksums=checksums, limit_bytes=limit_bytes))
         _contents.limit_statements(connection, self._server, _QUERY_SECONDS)
         answers, receipt, problems = _ask_all(connection, queries, receipt_query)
+        # Inside the snapshot, MySQL shows the definitions of then.
+        connection.rollback()
         if _inspect.fingerprint(connection, database) != definitions:
             raise _SchemaChangedError
         return Fingerprint(
@@ -112,7 +112,7 @@ class _Taking:
         import pymysql
 
         try:
-            reader = _contents.Reader(self._connection, self._database)
+            reader = _contents.Reader(self._connection, self._server, self._database)
             return reader.all_facts(checksums=checksums, limit_bytes=limit_bytes)
         except pymysql.MySQLError as exc:
             if exc.args and exc.args[0] in _CHANGED:
@@ -122,7 +122,7 @@ class _Taking:
             raise _no_digest() from exc
 
 
-def _prepare(connection: Connection, server: Server, database: str, *, seconds: int) -> None:
+def _prepare(connection: Connection, server: Server, database: str) -> None:
     limit = _inspect.session_limit(connection, server)
     if limit is not None:
         raise BackupError(
@@ -133,14 +133,13 @@ def _prepare(connection: Connection, server: Server, database: str, *, seconds: 
     if not rows(connection, "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", [database]):
         raise BackupError(f"Failed to read {database}: the server has no such database.", reason="no_database")
     _contents.prepare_session(connection, server)
-    _contents.limit_statements(connection, server, seconds)
     # The shop's queries name tables without a database, so that they can be asked of a copy of any name.
     connection.select_db(database)
 
 
 def _no_digest() -> BackupError:
     return BackupError(
-        "Failed to sum up the rows of a table: the server gives no MD5 of some. Raise max_allowed_packet, or take "
+        "Failed to sum up the rows of a table: the server gives no hash of some. Raise max_allowed_packet, or take "
         "fingerprints without checksums.",
         reason="no_fingerprint",
     )
@@ -155,12 +154,14 @@ def _ask_all(
     problems = []
     for name, query in sorted(queries.items()):
         try:
-            answers[name] = _business.ask(connection, query)
+            with _exact_snapshot.released(connection):
+                answers[name] = _business.ask(connection, query)
         except _business.QueryError as exc:
             problems.append(f"query {name}: {exc}")
     if receipt_query:
         try:
-            receipt = _business.ask_receipt(connection, receipt_query)
+            with _exact_snapshot.released(connection):
+                receipt = _business.ask_receipt(connection, receipt_query)
         except _business.QueryError as exc:
             problems.append(f"receipt query: {exc}")
     return answers, receipt, problems
@@ -179,18 +180,19 @@ def compare(expected: Fingerprint, connection: Connection, database: str) -> lis
             reason="nothing_to_compare",
         )
     server = identify(connection)
-    _prepare(connection, server, database, seconds=_COMPARE_SECONDS)
+    _prepare(connection, server, database)
     _exact_snapshot.open_snapshot(connection)
     try:
-        return [*_compare_tables(expected, connection, database), *_compare_queries(expected, connection)]
+        found = list(_compare_tables(expected, connection, server, database))
+        return [*found, *_compare_queries(expected, connection)]
     except _contents.NoDigestError as exc:
         raise _no_digest() from exc
     finally:
         connection.rollback()
 
 
-def _compare_tables(expected: Fingerprint, connection: Connection, database: str) -> t.Iterator[str]:
-    reader = _contents.Reader(connection, database)
+def _compare_tables(expected: Fingerprint, connection: Connection, server: Server, database: str) -> t.Iterator[str]:
+    reader = _contents.Reader(connection, server, database)
     sequences = _contents.read_sequences(connection, database)
     found = {**reader.tables, **sequences}
     for name, facts in sorted(expected.tables.items()):

@@ -14,17 +14,22 @@ import fcntl
 import json
 import os
 import socket
+import time
 import typing as t
 
 from . import _clock, _io, _manifest
 from ._errors import BackupError
 
+_PAUSE_SECONDS = 0.1
+
 
 @contextlib.contextmanager
-def hold(state_path: str, name: str, *, run_id: str, shared: bool = False) -> t.Iterator[None]:
-    """Hold the lock *name* (such as ``full-branch-001``) below *state_path*; raise BackupError (``lock_held``) at once.
+def hold(
+    state_path: str, name: str, *, run_id: str, shared: bool = False, wait_seconds: float = 0.0
+) -> t.Iterator[None]:
+    """Hold the lock *name* (such as ``full-branch-001``) below *state_path*.
 
-    An exclusive holder writes who it is into the lock's file; the lock itself is the kernel's and needs no clearing
+    Raises BackupError (``lock_held``) when somebody still holds it after *wait_seconds*. An exclusive holder writes who it is into the lock's file; the lock itself is the kernel's and needs no clearing
     after a crash.
     """
     directory = os.path.join(state_path, "locks")
@@ -36,7 +41,7 @@ def hold(state_path: str, name: str, *, run_id: str, shared: bool = False) -> t.
         raise BackupError(f"Failed to open the lock {path}: {exc.strerror}.") from exc
     try:
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            _take(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait_seconds=wait_seconds)
         except BlockingIOError:
             raise _held(path, name) from None
         if not shared:
@@ -53,6 +58,18 @@ def hold(state_path: str, name: str, *, run_id: str, shared: bool = False) -> t.
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int, how: int, *, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _held(path: str, name: str) -> BackupError:

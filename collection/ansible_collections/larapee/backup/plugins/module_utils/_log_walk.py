@@ -34,8 +34,8 @@ if t.TYPE_CHECKING:
 class LogWalk:
     """Walks when ``run`` is called; *logs*, where given, get the files up to the stop.
 
-    ``before_full`` is the time of the last transaction that the full holds as far as its own file shows. ``bytes`` were
-    walked, ``largest_event`` is in bytes.
+    ``before_full`` is the time of the last transaction that the full holds as far as its own file shows, ``bytes`` were
+    walked, ``event_statements`` by file are (default database, text) of what touches events.
     """
 
     def __init__(self, full: Entry, *, seeker: Seeker, identity: str | None, logs: RelayLogs | None = None) -> None:
@@ -52,7 +52,7 @@ class LogWalk:
         self._previous: tuple[str, State] | None = None
         self.before_full: dt.datetime | None = None
         self.bytes = 0
-        self.largest_event = 0
+        self.event_statements: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def run(self, increments: t.Sequence[Entry]) -> None:
         """Raises BackupError (``not_intact``, ``wrong_chain``) that names the artifact and what is wrong with it."""
@@ -126,7 +126,7 @@ class LogWalk:
             raise _damaged(entry, f"{name} says that {facts.next_file} follows it")
         self._previous = (name, facts.after)
         self.bytes += facts.size
-        self.largest_event = max(self.largest_event, facts.largest_event)
+        self.event_statements[name] = facts.event_statements
         if self._logs is not None and name in self._logs.names and facts.complete_to < facts.size:
             # A transaction that a crash cut off never took place.
             self._logs.truncate(name, facts.complete_to)

@@ -14,7 +14,6 @@ import datetime as dt
 import typing as t
 
 from . import _db_chain, _epoch, _manifest
-from ._catalog import Catalogue
 from ._db_chain import DbChain
 from ._manifest import Manifest
 
@@ -24,22 +23,18 @@ _GAPS_TOLD: t.Final = 10
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Every moment from ``exact_from`` to ``until`` can be had, and ``from_``, where its oldest full stands.
+    """``from_`` is where its oldest ``full`` stands; every moment from that one's snapshot to ``until`` can be had.
 
-    ``full`` is that one, ``length`` the number of artifacts from it to the end, itself too. ``broken`` says why it goes
-    no further although there is something later.
+    ``length`` is the number of artifacts from it to the end, itself too. ``broken`` says why it goes no further
+    although there is something later.
     """
 
     from_: dt.datetime
-    exact_from: dt.datetime
     until: dt.datetime
     full: str
     last: str
     length: int
     broken: str | None
-
-    def holds(self, wanted: dt.datetime) -> bool:
-        return wanted == self.from_ or self.exact_from <= wanted <= self.until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +47,6 @@ class Gap:
 
     def document(self) -> dict[str, str | None]:
         return {"after": _manifest.format_time(self.after), "before": _stamp(self.before), "why": self.why}
-
-
-@dataclasses.dataclass(frozen=True)
-class Nearest:
-    """The times nearest to the wanted one that can be had, None where there is none; both are it when it can be had."""
-
-    before: dt.datetime | None
-    after: dt.datetime | None
-    gap: Gap | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,18 +70,6 @@ class Recoverable:
     def chain_length(self) -> int:
         """How many artifacts a restore to ``until`` uses."""
         return len(self.newest.artifacts) if self.newest is not None else 0
-
-    def nearest(self, wanted: dt.datetime) -> Nearest:
-        """The latest time before *wanted* and the first one after it that can be had."""
-        if any(span.holds(wanted) for span in self.spans):
-            return Nearest(wanted, wanted, None)
-        edges = [edge for span in self.spans for edge in (span.from_, span.exact_from, span.until)]
-        before = max((edge for edge in edges if edge < wanted), default=None)
-        after = min((edge for edge in edges if edge > wanted), default=None)
-        gap = next(
-            (each for each in self.gaps if each.after < wanted and (not each.before or wanted < each.before)), None
-        )
-        return Nearest(before, after, gap)
 
     def document(self) -> dict[str, t.Any]:
         """For a row of backup_runs: bounded, whatever the place holds."""
@@ -131,18 +105,6 @@ def recoverable(
     )
 
 
-def of_place(
-    catalogue: Catalogue,
-    branch: str,
-    *,
-    unusable: t.Mapping[str, str] | None = None,
-    current: tuple[str, dt.datetime] | None = None,
-) -> Recoverable:
-    """:func:`recoverable` of what *catalogue* has of *branch*."""
-    own = [entry.manifest for entry in catalogue.entries if entry.manifest.branch == branch]
-    return recoverable(own, unusable=unusable, current=current)
-
-
 def newest_chain(chains: t.Sequence[DbChain]) -> DbChain | None:
     """The chain that reaches furthest, from the newest full that reaches so far; no clock decides."""
     if not chains:
@@ -157,12 +119,11 @@ def _spans(chains: t.Sequence[DbChain], current: tuple[str, dt.datetime] | None)
     spans: list[Span] = []
     for chain in chains:
         from_, until = chain.full.recovery_point, _until(chain, current)
-        if any(span.exact_from <= from_ and until <= span.until for span in spans):
+        if any(span.from_ <= from_ and until <= span.until for span in spans):
             continue
         spans.append(
             Span(
                 from_=from_,
-                exact_from=min(_exact_from(chain.full), until),
                 until=until,
                 full=chain.full.artifact,
                 last=chain.last.artifact,
@@ -192,17 +153,8 @@ def _until(chain: DbChain, current: tuple[str, dt.datetime] | None) -> dt.dateti
     return max(known)
 
 
-def _exact_from(full: Manifest) -> dt.datetime:
-    """From when on exactly what was committed by a moment can be had: the full holds all until its snapshot."""
-    text = full.document.get("snapshot_at")
-    try:
-        return max(full.recovery_point, _manifest.parse_time(text)) if isinstance(text, str) else full.recovery_point
-    except ValueError:
-        return full.recovery_point
-
-
 def _stamp(time: dt.datetime | None) -> str | None:
     return None if time is None else _manifest.format_time(time)
 
 
-__all__ = ("Gap", "Nearest", "Recoverable", "Span", "newest_chain", "of_place", "recoverable")
+__all__ = ("Gap", "Recoverable", "Span", "newest_chain", "recoverable")

@@ -17,7 +17,6 @@ import os
 import time
 import typing as t
 
-from ._binlog._errors import BinlogError
 from ._binlog._facts import Group
 from ._binlog._walker import Walker
 from ._errors import BackupError
@@ -30,12 +29,11 @@ if t.TYPE_CHECKING:
 
     from ._scratch import Scratch
 
-# The first file's name is followed by an event of its own before this.
-BEGINNING: t.Final = 4
 _POLL_SECONDS: t.Final = 0.02
 # The thread has read everything and does not stop: then it does not see the end that it was given.
 _IDLE_SECONDS: t.Final = 2.0
 _BLOCK: t.Final = 1024 * 1024
+_ENDLESS: t.Final = 1 << 62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +133,8 @@ class Replay:
                 break
             time.sleep(_POLL_SECONDS)
         reached = (_number(status.file), status.position)
-        # After the last transaction of a file the thread may already stand at the beginning of the next.
-        if not (reached == end or (reached > end and self._nothing_between(end, reached))):
+        # What stands between transactions, and the change to the next file, may or may not be counted.
+        if reached != end and not self._nothing_between(*sorted((end, reached))):
             raise BackupError(
                 f"Failed to replay {self._logs.names[end[0]]}: the scratch server stopped at {status.file}:"
                 f"{status.position}, not at {relay_name(end[0])}:{end[1]}. The target was not changed. Keep the "
@@ -144,38 +142,33 @@ class Replay:
                 reason="replay_failed",
             )
 
-    def _nothing_between(self, end: tuple[int, int], reached: tuple[int, int]) -> bool:
-        """Whether no transaction lies between *end* and where the thread stands."""
-        for number in range(end[0], min(reached[0], len(self._logs.names) - 1) + 1):
-            since = end[1] if number == end[0] else 0
-            until = reached[1] if number == reached[0] else None
-            found = self._find(
-                number, lambda group, s=since, u=until: group.start >= s and (u is None or group.end <= u)
-            )
-            if found is not None:
+    def _nothing_between(self, before: tuple[int, int], after: tuple[int, int]) -> bool:
+        """Whether no transaction of the logs lies between two places."""
+        for number in range(max(before[0], 0), min(after[0], len(self._logs.names) - 1) + 1):
+            since = before[1] if number == before[0] else 0
+            until = after[1] if number == after[0] else _ENDLESS
+            if self._find(number, since, until) is not None:
                 return False
         return True
 
-    def _find(self, number: int, wanted: t.Callable[[Group], bool]) -> Group | None:
+    def _find(self, number: int, since: int, until: int = _ENDLESS) -> Group | None:
+        """The first transaction of a file between two of its positions."""
         found: list[Group] = []
 
         def look(group: Group) -> None:
-            if not found and wanted(group):
+            if not found and since <= group.start and group.end <= until:
                 found.append(group)
 
         walker = Walker(self._engine, on_group=look)
         with open(os.path.join(self._scratch.datadir, relay_name(number)), "rb", buffering=0) as handle:
-            try:
-                while not found and (block := handle.read(_BLOCK)):
-                    walker.feed(block)
-            except BinlogError:
-                return None
+            while not found and (block := handle.read(_BLOCK)):
+                walker.feed(block)
         return found[0] if found else None
 
     def _stopped(self, status: _Status) -> BackupError:
         number = _number(status.file)
         name = self._logs.names[number] if 0 <= number < len(self._logs.names) else status.file
-        group = self._find(number, lambda each: each.start >= status.position) if name != status.file else None
+        group = self._find(number, status.position) if name != status.file else None
         of = f" (GTID {group.gtid})" if group is not None and group.gtid else ""
         return BackupError(
             f"Failed to replay the transaction at {name}:{status.position}{of}: the scratch server said: "
@@ -210,4 +203,4 @@ def _number(file: str) -> int:
     return int(digits) - 1 if digits.isdigit() else -1
 
 
-__all__ = ("BEGINNING", "RelayLogs", "Replay", "relay_name")
+__all__ = ("RelayLogs", "Replay", "relay_name")

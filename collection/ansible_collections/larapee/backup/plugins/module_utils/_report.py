@@ -56,7 +56,7 @@ def report_of_restore(outcome: RestoreOutcome) -> dict[str, t.Any]:
     if outcome.warnings:
         details["warnings"] = outcome.warnings
     return {
-        "artifacts": [artifact_facts(outcome.entry.manifest)],
+        "artifacts": [artifact_facts(entry.manifest) for entry in outcome.entries or (outcome.entry,)],
         "recovery_point": outcome.plan["recovery_point"],
         "details": details,
     }

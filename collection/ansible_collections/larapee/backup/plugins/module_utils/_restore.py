@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Restore of one database: refuse what is not right, prove the artifact first, then fill the target under a mark.
+"""Restore of one database: refuse what is not right, prove the artifacts first, then fill the target under a mark.
 
-A failed restore leaves the target as it was when it was empty, and marked as unusable when it was not.
+A full alone is loaded as it is. With increments, the database is put together on a scratch server, and only what came
+out right is loaded from there. A failed restore leaves the target as it was when it was empty, and marked as unusable
+when it was not.
 
 Private to larapee.backup: may change without notice.
 """
@@ -13,22 +15,48 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 import typing as t
 
-from . import _catalog, _choose, _epoch, _lease, _lock, _manifest, _names, _open, _process, _sequence
-from ._catalog import Entry
+from . import (
+    _catalog,
+    _choose,
+    _epoch,
+    _estimate,
+    _lease,
+    _lock,
+    _manifest,
+    _names,
+    _open,
+    _process,
+    _restore_plan,
+    _scratch,
+    _scratch_server,
+    _tip,
+)
+from ._aim import Seeker, Transaction
+from ._catalog import Catalogue, Entry
+from ._choose import Choice
 from ._errors import BackupError
-from ._fill import CLIENTS, Filling
+from ._fill import CLIENTS, Content, Filling, FullContent
+from ._log_replay import LogReplay
+from ._log_walk import LogWalk
 from ._mysql._connection import connect, identify
 from ._mysql._dump_client import require_vendor
 from ._mysql._option_file import describe_server, read_option_file, refuse_system_schema
+from ._replay import RelayLogs
+from ._scratch import Scratch
 from ._target import Target
+from ._transfer import ScratchContent
 
 
 @dataclasses.dataclass(frozen=True)
 class RestoreRequest:
-    """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty."""
+    """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty.
+
+    ``scratch_path``: where a replay takes place; empty for a directory below the state.
+    """
 
     branch: str
     source: str
@@ -40,20 +68,29 @@ class RestoreRequest:
     to: str = _choose.LATEST
     identity: str | None = None
     confirm: str = ""
+    scratch_path: str = ""
+
+    @property
+    def scratch_base(self) -> str:
+        return self.scratch_path or os.path.join(self.state_path, "scratch")
 
 
 @dataclasses.dataclass
 class RestoreOutcome:
-    """``plan`` says what was, or in check mode would be, restored; ``seconds`` by step."""
+    """``plan`` says what was, or in check mode would be, restored; ``seconds`` by step. ``entries``: all that it took.
+
+    ``entry`` is the full among them.
+    """
 
     entry: Entry
     plan: dict[str, t.Any]
     seconds: dict[str, float]
     warnings: list[str]
+    entries: tuple[Entry, ...] = ()
 
 
 def restore_database(request: RestoreRequest, *, check_mode: bool = False) -> RestoreOutcome:
-    """Restore a full into the target database; raises BackupError that says how the target was left."""
+    """Restore into the target database; raises BackupError that says how the target was left."""
     if not _names.is_branch_code(request.branch):
         raise BackupError(f"Failed to use the branch {request.branch!r}: not a branch's code.", reason="bad_branch")
     if "://" in request.source:
@@ -63,99 +100,195 @@ def restore_database(request: RestoreRequest, *, check_mode: bool = False) -> Re
             reason="bad_source",
         )
     refuse_system_schema(request.database)
-    options = read_option_file(request.option_file)
     with contextlib.ExitStack() as stack:
         if not check_mode:
             stack.enter_context(_lock.hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id))
-        timer = _Timer()
+        return _Restore(request, stack, check_mode=check_mode).run()
+
+
+class _Restore:
+    def __init__(self, request: RestoreRequest, stack: contextlib.ExitStack, *, check_mode: bool) -> None:
+        self._request = request
+        self._stack = stack
+        self._check_mode = check_mode
+        self._options = read_option_file(request.option_file)
+        self._timer = _Timer()
+        self._scratch: Scratch | None = None
+        self._logs: RelayLogs | None = None
+        self._walk: LogWalk | None = None
+        self._seeker: Seeker | None = None
+
+    def run(self) -> RestoreOutcome:
+        request = self._request
         catalogue = _catalog.read_catalogue(request.source)
-        choice = _choose.choose_full(
-            catalogue, branch=request.branch, to=request.to, allowed_signers=request.allowed_signers
+        choice, target = self._prepare(catalogue)
+        plan = _restore_plan.make_plan(
+            choice, self._seeker, target, state_path=request.state_path, scratch=request.scratch_base
         )
-        entry = choice.entry
-        # Retention of another account or host does not see the lock above.
-        stack.enter_context(_lease.hold([entry]))
-        timer.note("choose")
-        _open.require_identity(entry, request.identity)
-        with connect(options) as connection:
-            server = identify(connection)
-            target = Target(connection, request.database, server=server, where=describe_server(options))
-            target.check(connection, entry.manifest, confirmed=request.confirm == request.branch)
-        plan = _plan(request, target, entry)
-        warnings = _warn(choice, catalogue, request)
-        outcome = RestoreOutcome(entry=entry, plan=plan, seconds=timer.seconds, warnings=warnings)
-        require_vendor(_process.find_tool(*CLIENTS[server.engine]), server)
-        if check_mode:
+        outcome = RestoreOutcome(
+            entry=choice.full,
+            plan=plan,
+            seconds=self._timer.seconds,
+            warnings=_restore_plan.warn(choice, catalogue, state_path=request.state_path),
+            entries=choice.entries,
+        )
+        if self._check_mode:
             return outcome
+        if choice.increments:
+            self._restore_log(choice, target, outcome)
+        else:
+            self._restore_full(choice, target, outcome)
+        _estimate.note(request.state_path, self._timer.seconds, _restore_plan.sizes(choice))
+        return outcome
+
+    def _prepare(self, catalogue: Catalogue) -> tuple[Choice, Target]:
+        """Choose, look at the target, walk through the log; nothing changes but a scratch directory."""
+        excluded: dict[str, str] = {}
+        while True:
+            choice = self._pick(catalogue, excluded)
+            target = self._look_at_target(choice.full)
+            if not choice.increments or not self._walk_log(choice, target, excluded):
+                break
+        if choice.increments and self._seeker is not None and self._seeker.last is None:
+            # Nothing was committed between the full and the stop.
+            choice = dataclasses.replace(choice, increments=())
+        return choice, target
+
+    def _pick(self, catalogue: Catalogue, excluded: t.Mapping[str, str]) -> Choice:
+        request = self._request
+        choice = _choose.choose(
+            catalogue,
+            branch=request.branch,
+            to=request.to,
+            allowed_signers=request.allowed_signers,
+            current=self._current(),
+            excluded=excluded,
+        )
+        # Retention of another account or host does not see the lock above.
+        self._stack.enter_context(_lease.hold(choice.entries))
+        self._timer.note("choose")
+        for entry in choice.entries:
+            _open.require_identity(entry, request.identity)
+        return choice
+
+    def _current(self) -> _choose.Current:
+        """What the branch's signed tip says of an idle shop."""
+        request = self._request
+        try:
+            tip = _tip.read_tip(request.source, branch=request.branch, allowed_signers=request.allowed_signers)
+            part = tip["parts"]["database"]
+            return (str(part["artifact"]), _manifest.parse_time(part["current_at"])) if part else None
+        except (BackupError, KeyError, TypeError, ValueError):
+            return None
+
+    def _look_at_target(self, full: Entry) -> Target:
+        request = self._request
+        with connect(self._options) as connection:
+            server = identify(connection)
+            target = Target(connection, request.database, server=server, where=describe_server(self._options))
+            target.check(connection, full.manifest, confirmed=request.confirm == request.branch)
+        require_vendor(_process.find_tool(*CLIENTS[server.engine]), server)
+        return target
+
+    def _walk_log(self, choice: Choice, target: Target, excluded: dict[str, str]) -> bool:
+        """Check the log up to the stop; True when another full has to be tried, which *excluded* then says why."""
+        request, document = self._request, choice.full.manifest.document
+        wanted = _scratch_server.Wanted(
+            engine=str(document["engine"]),
+            version=str(document["version"]),
+            database=str(document["database"]),
+            lower_case_table_names=target.lower_case_table_names,
+        )
+        refuse_system_schema(wanted.database)
+        programs = _scratch_server.find_programs(wanted)
+        _scratch.require_space(
+            request.scratch_base,
+            plain_bytes=choice.full.manifest.plain_size,
+            log_bytes=_restore_plan.log_bytes(choice),
+        )
+        if self._check_mode and choice.wish.is_latest:
+            return False
+        with contextlib.ExitStack() as stack:
+            logs = None
+            if not self._check_mode:
+                found = _scratch.scratch(request.scratch_base, run_id=request.run_id, programs=programs, wanted=wanted)
+                self._scratch = stack.enter_context(found)
+                logs = RelayLogs(self._scratch)
+                self._timer.note("start")
+            seeker = Seeker(choice.wish)
+            walk = LogWalk(choice.full, seeker=seeker, identity=request.identity, logs=logs)
+            walk.run(choice.increments)
+            wished, before = choice.wish.time, walk.before_full
+            if wished is not None and before is not None and before >= wished:
+                excluded[choice.full.name] = f"it holds what was committed at {_manifest.format_time(before)}"
+                return True
+            seeker.check(end=choice.entries[-1].name)
+            self._seeker, self._walk, self._logs = seeker, walk, logs
+            self._timer.note("walk")
+            if seeker.last is not None:
+                self._stack.enter_context(stack.pop_all())
+        return False
+
+    def _restore_full(self, choice: Choice, target: Target, outcome: RestoreOutcome) -> None:
         # The whole way to the plain bytes, before anything on the target changes.
-        _open.open_artifact(entry, identity=request.identity)
-        timer.note("open")
+        _open.open_artifact(choice.full, identity=self._request.identity)
+        self._timer.note("open")
+        self._fill(FullContent(choice.full, identity=self._request.identity), target, outcome)
+        self._timer.note("load")
+
+    def _restore_log(self, choice: Choice, target: Target, outcome: RestoreOutcome) -> None:
+        scratch, stop = t.cast(Scratch, self._scratch), t.cast(Seeker, self._seeker).last
+        logs = t.cast(RelayLogs, self._logs)
+        logs.finish()
+        scratch.start()
+        self._timer.note("start")
+        replay = LogReplay(
+            scratch,
+            logs,
+            entries=choice.entries,
+            walk=t.cast(LogWalk, self._walk),
+            stop=t.cast(Transaction, stop),
+            identity=self._request.identity,
+            run_id=self._request.run_id,
+        )
+        replay.load()
+        self._timer.note("load")
+        replay.replay(self._timer.note)
+        outcome.plan["compared"] = replay.compared
+        outcome.warnings += replay.warnings
+        content = ScratchContent(scratch, name=f"{choice.full.name} and {len(choice.increments)} increments")
+        proof = content.prove()
+        target.check_content(content.objects, longest_line=proof.longest_line)
+        self._timer.note("prove")
+        self._fill(content, target, outcome)
+        self._timer.note("transfer")
+
+    def _fill(self, content: Content, target: Target, outcome: RestoreOutcome) -> None:
+        request = self._request
         # Before the first change: whatever becomes of this restore, the server's old life has ended.
-        _epoch.demand(request.state_path, branch=request.branch, because=f"restored from {entry.name}")
+        _epoch.demand(request.state_path, branch=request.branch, because=f"restored from {content.name}")
         filling = Filling(
-            options=options,
+            options=self._options,
             option_file=request.option_file,
-            entry=entry,
+            content=content,
             target=target,
-            identity=request.identity,
             run_id=request.run_id,
         )
         filling.run()
         outcome.warnings += filling.warnings
-        timer.note("load")
-    return outcome
 
 
 class _Timer:
+    """Seconds by step; a step may come in several parts."""
+
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.monotonic()
 
     def note(self, step: str) -> None:
         now = time.monotonic()
-        self.seconds[step] = round(now - self._last, 3)
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + now - self._last, 3)
         self._last = now
-
-
-def _plan(request: RestoreRequest, target: Target, entry: Entry) -> dict[str, t.Any]:
-    manifest = entry.manifest
-    return {
-        "artifact": entry.name,
-        "set": manifest.set_number,
-        "branch": manifest.branch,
-        "recovery_point": _manifest.format_time(manifest.recovery_point),
-        "position": manifest.position,
-        "plain_size": manifest.plain_size,
-        "server": target.where,
-        "engine": target.server.engine,
-        "version": target.server.version,
-        "database": request.database,
-        "replaces": None if target.empty or target.schema is None else target.schema.objects,
-        "lost": f"Everything after {_manifest.format_time(manifest.recovery_point)} (UTC) is not in this full.",
-    }
-
-
-def _warn(choice: _choose.Choice, catalogue: _catalog.Catalogue, request: RestoreRequest) -> list[str]:
-    """Say it when something newer than the chosen full is known: what came after it is lost with the choice."""
-    newer = [f"{name}: {why}" for name, why in choice.skipped.items()]
-    newer += [f"{name}: {why}" for name, why in catalogue.problems.items()]
-    chosen = choice.entry.manifest
-    given = _sequence.last_given(request.state_path, branch=request.branch, kind="db_full")
-    highest = catalogue.last_sequence("db_full", branch=request.branch)
-    if given > highest:
-        newer.append(f"this host made a full number {given}, the highest here is {highest}")
-    warnings = []
-    if chosen.adopted_moment is not None:
-        warnings.append(
-            f"{choice.entry.name} was adopted from an older cron line: nobody has proven it, and routines and events "
-            "are not in it when the old command left them out."
-        )
-    if request.to == _choose.LATEST and newer:
-        warnings.append(
-            f"The chosen full may not be the newest ({'; '.join(newer)}). Everything after "
-            f"{_manifest.format_time(chosen.recovery_point)} (UTC) is not in it; look for a newer one at another place."
-        )
-    return warnings
 
 
 __all__ = ("RestoreOutcome", "RestoreRequest", "restore_database")

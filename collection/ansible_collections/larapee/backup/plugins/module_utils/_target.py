@@ -21,6 +21,7 @@ from ._mysql._connection import Server, parse_release, rows
 _PACKET_MARGIN = 1024 * 1024
 _SETTINGS = (
     "max_allowed_packet",
+    "lower_case_table_names",
     "log_bin_trust_function_creators",
     "read_only",
     "event_scheduler",
@@ -55,8 +56,18 @@ class Target:
                 reason="not_empty",
             )
         self._check_names(connection, manifest)
-        self._check_rights(manifest)
-        self._check_settings(manifest)
+        self._check_rights()
+        document = manifest.document
+        self.check_content(document["objects"], longest_line=int(document["longest_line"]))
+
+    def check_content(self, objects: t.Mapping[str, int], *, longest_line: int) -> None:
+        """The part of :meth:`check` that depends on what is to be loaded."""
+        self._check_trust(objects)
+        self._check_settings(objects, longest_line=longest_line)
+
+    @property
+    def lower_case_table_names(self) -> int:
+        return int(self._settings["lower_case_table_names"])
 
     def _refusal(self, why: str, *, reason: str) -> BackupError:
         return BackupError(f"Failed to restore into {self.database} on {self.where}: {why}.", reason=reason)
@@ -92,14 +103,16 @@ class Target:
                 reason="other_schema",
             )
 
-    def _check_rights(self, manifest: Manifest) -> None:
+    def _check_rights(self) -> None:
         missing = _grants.missing_for_restore(self._grants, database=self.database, server=self.server)
         if missing:
             raise self._refusal(
                 f"the account lacks {', '.join(missing)}. Grant it to the restorer", reason="missing_privilege"
             )
+
+    def _check_trust(self, objects: t.Mapping[str, int]) -> None:
         trusted = self._settings["log_bin_trust_function_creators"] or _grants.may_create_logged_routines(self._grants)
-        if self.server.log_bin and not trusted and _has(manifest, "triggers", "routines"):
+        if self.server.log_bin and not trusted and _has(objects, "triggers", "routines"):
             raise self._refusal(
                 "with the binary log on, the account may not create triggers and functions. Set "
                 "log_bin_trust_function_creators=1 on the server (harmless with binlog_format=ROW) or grant SUPER for "
@@ -107,11 +120,11 @@ class Target:
                 reason="missing_privilege",
             )
 
-    def _check_settings(self, manifest: Manifest) -> None:
-        needed = int(manifest.document["longest_line"]) + _PACKET_MARGIN
+    def _check_settings(self, objects: t.Mapping[str, int], *, longest_line: int) -> None:
+        needed = longest_line + _PACKET_MARGIN
         if int(self._settings["max_allowed_packet"]) < needed:
             raise self._refusal(
-                f"its max_allowed_packet is {self._settings['max_allowed_packet']} bytes, the full needs {needed}. "
+                f"its max_allowed_packet is {self._settings['max_allowed_packet']} bytes, the restore needs {needed}. "
                 "Set max_allowed_packet=1G on the server for the restore",
                 reason="packet_too_small",
             )
@@ -119,16 +132,16 @@ class Target:
             raise self._refusal(
                 "the server is read_only. Restore to the primary, or SET GLOBAL read_only=0", reason="read_only"
             )
-        if _is_on(self._settings["event_scheduler"]) and _has(manifest, "events"):
+        if _is_on(self._settings["event_scheduler"]) and _has(objects, "events"):
             raise self._refusal(
-                "its event scheduler is on, so the events of the full would run on a half-filled database. "
+                "its event scheduler is on, so the events of the backup would run on a half-filled database. "
                 "SET GLOBAL event_scheduler=OFF for the restore, and ON when the shop opens",
                 reason="event_scheduler",
             )
 
 
-def _has(manifest: Manifest, *kinds: str) -> bool:
-    return any(manifest.document["objects"].get(kind) for kind in kinds)
+def _has(objects: t.Mapping[str, int], *kinds: str) -> bool:
+    return any(objects.get(kind) for kind in kinds)
 
 
 def _is_on(value: object) -> bool:

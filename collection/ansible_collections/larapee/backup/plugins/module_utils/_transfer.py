@@ -45,8 +45,8 @@ def make_definers(connection: Connection, database: str) -> None:
         if (user, host) in known:
             continue
         if not host:
-            name = quote_identifier(user).replace("%", "%%")
-            rows(connection, f"CREATE ROLE IF NOT EXISTS {name}")
+            name = quote_identifier(user)
+            rows(connection, f"CREATE ROLE {name}")
         else:
             name = f"{quote_identifier(user)}@{quote_identifier(host)}"
             rows(connection, f"CREATE USER {name} ACCOUNT LOCK")

@@ -173,8 +173,6 @@ class _Reader:
                 depth += {"(": 1, ")": -1}.get(token.text, 0)
             elif depth > 0:
                 continue
-            elif token.keyword == "COMMENT":
-                self.take()
             elif token.keyword == "RENAME" and self.accept("TO"):
                 renamed = self.name("")
             elif token.keyword == "ENABLE":

@@ -191,8 +191,6 @@ def mysql_list(body: bytes) -> dict[tuple[str, str], list[tuple[int, int]]]:
             tag = body[at : at + length].decode("ascii")
             at += length
         end = at + 8 + int.from_bytes(body[at : at + 8], "little") * 16
-        if end > len(body):
-            raise ValueError("another length")
         found[uuid, tag] = list(struct.iter_unpack("<qq", body[at + 8 : end]))
         at = end
     if at != len(body):

@@ -81,7 +81,6 @@ class Groups:
         self.went_back = False
         self.has_statements = False
         self.event_statements: list[tuple[str, str]] = []
-        self._latest = 0
 
     @property
     def under_way(self) -> bool:
@@ -213,10 +212,9 @@ class Groups:
         if group is None or first is None:
             return
         at = first.at if group.at is None else group.at
-        self.went_back |= at < self._latest
-        self._latest = max(at, self._latest)
         if self.first_at is None:
             self.first_at = at
+        self.went_back |= self.last_at is not None and at < self.last_at
         self.last_at = at
         self.count += 1
         self.definitions += self._defines

@@ -73,7 +73,7 @@ def _tokens(text: str) -> t.Iterator[Token]:
 
 def kind(text: str) -> t.Literal["definition", "control", "care", "rows"]:
     """What a statement is: rows are changed by all that is nothing else."""
-    word = next((token.keyword for token in tokens(text) if token.text != "("), "")
+    word = next((token.keyword for token in tokens(text)), "")
     if word in _DEFINITIONS:
         return "definition"
     if word in _CONTROL:

@@ -72,7 +72,8 @@ class _Long:
 class Walker:
     """Tap over one file of *engine*, in blocks of any size; *on_group* is called for each whole transaction.
 
-    Raises BinlogError where the file cannot be what a server wrote; what was found until then is in ``facts``.
+    Raises BinlogError where the file cannot be what a server wrote, from then on each time; what was found before is in
+    ``facts``. A file that ends within a transaction, but between two events, is not refused: ``complete_to`` tells.
     """
 
     def __init__(self, engine: str, *, on_group: t.Callable[[Group], None] | None = None) -> None:
@@ -89,11 +90,19 @@ class Walker:
         self._sums = False
         self._largest = 0
         self._may_be_encrypted = False
+        self._failure: BinlogError | None = None
 
     def feed(self, block: Block) -> None:
         """Take the next bytes of the file."""
-        view = memoryview(block)
-        self._size += len(view)
+        self._refuse_again()
+        self._size += len(block)
+        try:
+            self._feed(memoryview(block))
+        except BinlogError as exc:
+            self._failure = exc
+            raise
+
+    def _feed(self, view: memoryview) -> None:
         while view:
             if self._long is not None:
                 view = self._continue_long(self._long, view)
@@ -107,6 +116,7 @@ class Walker:
 
     def close(self) -> LogFacts:
         """The facts of the whole file. Raises BinlogError when it is cut off within an event or before the first."""
+        self._refuse_again()
         if self._carry or self._long is not None or not self._offset:
             raise BinlogError(f"it is cut off at {self._size}, within an event", offset=self._offset)
         return self.facts()
@@ -138,6 +148,11 @@ class Walker:
             has_statements=groups.has_statements,
             event_statements=tuple(groups.event_statements),
         )
+
+    def _refuse_again(self) -> None:
+        # What follows damage cannot be told apart from it.
+        if self._failure is not None:
+            raise self._failure
 
     def _complete_carry(self, view: memoryview) -> memoryview:
         """Add to the carry what it needs to be one whole event; returns the rest."""

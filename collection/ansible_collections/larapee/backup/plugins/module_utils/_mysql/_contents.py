@@ -9,11 +9,13 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from . import _marker
 from ._checksum import NoDigestError, Table, edge_query, newest_query, read_sum, read_tables, whole_query
 from ._connection import Server, quote_identifier, rows
+from ._exact_snapshot import released
 
 if t.TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -26,6 +28,11 @@ _NEWEST_ROWS: t.Final = 10_000
 _NEWEST_BYTES: t.Final = 64 * 1024 * 1024
 # MariaDB: max_statement_time; MySQL: max_execution_time.
 _TIMED_OUT: t.Final = (1969, 3024)
+_STATEMENT_SECONDS: t.Final = 60
+# All that is summed up whole takes at most so long, whatever the sizes were said to be.
+_SUMS_SECONDS: t.Final = 120
+# A restored server has nothing better to do; just below the longest wait for an answer.
+_COMPARE_SECONDS: t.Final = 540
 
 
 def prepare_session(connection: Connection, server: Server) -> None:
@@ -73,30 +80,41 @@ def sequence_facts(before: t.Mapping[str, int], after: t.Mapping[str, int]) -> d
 
 
 class Reader:
-    """Reads tables inside the snapshot that *connection* holds, without keeping DDL on them waiting afterwards."""
+    """Reads tables inside the snapshot that *connection* holds."""
 
-    def __init__(self, connection: Connection, database: str) -> None:
+    def __init__(self, connection: Connection, server: Server, database: str) -> None:
         self._connection = connection
+        self._server = server
         self._database = database
         self.tables = {each.name: each for each in read_tables(connection, database) if each.name != _marker.TABLE}
+        limit_statements(connection, server, _COMPARE_SECONDS)
 
     def all_facts(self, *, checksums: bool, limit_bytes: int) -> dict[str, Facts]:
         """Facts of every table; the smallest are summed up whole, as long as they are *limit_bytes* together."""
         found = {}
         left = limit_bytes
+        end = time.monotonic() + _SUMS_SECONDS
         for table in sorted(self.tables.values(), key=lambda each: (each.data_bytes, each.name)):
-            found[table.name] = self._count(table)
+            limit_statements(self._connection, self._server, _STATEMENT_SECONDS)
             if not checksums or not table.exact:
+                found[table.name] = self._count(table)
                 continue
             left -= table.data_bytes
-            try:
-                facts = self.facts_like({"checksum": ""}, table) if left >= 0 else self._newest(table)
-            except _TimedOut:
-                # The others are not smaller.
-                left = -1
-                facts = self._newest(table)
-            found[table.name] = facts
+            seconds = int(end - time.monotonic())
+            found[table.name] = self._whole_in_time(table, seconds if left >= 0 else 0) or self._newest(table)
         return dict(sorted(found.items()))
+
+    def _whole_in_time(self, table: Table, seconds: int) -> Facts | None:
+        """Its facts with the sum of all rows; None when that takes longer than *seconds*."""
+        if seconds < 1:
+            return None
+        limit_statements(self._connection, self._server, seconds)
+        try:
+            return self.facts_like({"checksum": ""}, table)
+        except _TimedOut:
+            return None
+        finally:
+            limit_statements(self._connection, self._server, _STATEMENT_SECONDS)
 
     def facts_like(self, expected: t.Mapping[str, t.Any], table: Table) -> Facts:
         """The facts of *table* that *expected* has."""
@@ -131,19 +149,13 @@ class Reader:
     def _ask(self, query: str) -> list[tuple[t.Any, ...]]:
         import pymysql
 
-        rows(self._connection, "SAVEPOINT larapee_backup")
         try:
-            return rows(self._connection, query)
+            with released(self._connection):
+                return rows(self._connection, query)
         except pymysql.MySQLError as exc:
             if exc.args and exc.args[0] in _TIMED_OUT:
                 raise _TimedOut from exc
             raise
-        finally:
-            self._release()
-
-    def _release(self) -> None:
-        """Give the table back: until then an ALTER TABLE waits, and every sale behind it."""
-        rows(self._connection, "ROLLBACK TO SAVEPOINT larapee_backup")
 
 
 class _TimedOut(Exception):

@@ -48,6 +48,19 @@ def open_snapshot(connection: Connection) -> None:
     rows(connection, _SNAPSHOT)
 
 
+@contextlib.contextmanager
+def released(connection: Connection) -> t.Iterator[None]:
+    """Give back afterwards what is read meanwhile, but not the snapshot: an ALTER TABLE of it would wait.
+
+    MariaDB with its binary log on keeps it nevertheless, to the end of the transaction.
+    """
+    rows(connection, "SAVEPOINT larapee_backup")
+    try:
+        yield
+    finally:
+        rows(connection, "ROLLBACK TO SAVEPOINT larapee_backup")
+
+
 def open_exact_snapshot(connection: Connection, server: Server) -> Position:
     """Open a snapshot on *connection*, for reading only; raise BackupError when its position cannot be known."""
     if not server.log_bin:
@@ -71,7 +84,8 @@ def _open_on_mariadb(connection: Connection) -> Position:
     ((gtid,),) = rows(connection, "SELECT BINLOG_GTID_POS(%s, %s)", [file, int(position)])
     if gtid is None:
         raise BackupError(
-            f"Failed to take a fingerprint: {file} was removed from the server in that moment. Run it again.",
+            f"Failed to take a fingerprint: the server tells no GTID for {file}:{position}. The file was removed in "
+            "that moment, or holds events longer than max_allowed_packet. Run it again.",
             reason="no_fingerprint",
         )
     return Position(file=file, position=int(position), gtid=str(gtid))
@@ -104,7 +118,7 @@ def _hold_commits(connection: Connection) -> None:
             if busy and left:
                 time.sleep(_PAUSE_SECONDS)
                 continue
-            advice = "A long statement runs; run it again" if busy else "Grant RELOAD to the account"
+            advice = "A long statement runs; run it again" if busy else "Grant FLUSH_TABLES (or RELOAD) to the account"
             raise BackupError(
                 f"Failed to take a fingerprint: commits could not be held for its moment ({first_line(exc)}). "
                 f"{advice}.",
@@ -132,4 +146,4 @@ def _log_status(connection: Connection, server: Server) -> tuple[t.Any, ...]:
     return found[0]
 
 
-__all__ = ("Position", "open_exact_snapshot", "open_snapshot")
+__all__ = ("Position", "open_exact_snapshot", "open_snapshot", "released")

@@ -41,6 +41,12 @@ _RESTORE_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }
 
+# The same for reading binary logs; before MariaDB 10.5.2 the second was called as on MySQL.
+_SEAL_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
+    "mariadb": (("REPLICATION SLAVE",), ("BINLOG MONITOR", "REPLICATION CLIENT"), ("RELOAD",)),
+    "mysql": (("REPLICATION SLAVE",), ("REPLICATION CLIENT",), ("RELOAD",)),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Grant:
@@ -100,10 +106,16 @@ def missing_for_restore(grants: t.Sequence[Grant], *, database: str, server: Ser
         for privilege in _RESTORE_PRIVILEGES
         if not _has(grants, privilege, database, "*")
     ]
-    for names in _RESTORE_GLOBAL[server.engine]:
-        if not any(_has(grants, name, "*", "*") for name in names):
-            missing.append(f"{names[0]} ON *.*")
-    return missing
+    return missing + _missing_globally(grants, _RESTORE_GLOBAL[server.engine])
+
+
+def missing_for_sealing(grants: t.Sequence[Grant], *, server: Server) -> list[str]:
+    """Return the privileges without which binary logs can be neither closed nor listed nor read."""
+    return _missing_globally(grants, _SEAL_GLOBAL[server.engine])
+
+
+def _missing_globally(grants: t.Sequence[Grant], wanted: tuple[tuple[str, ...], ...]) -> list[str]:
+    return [f"{names[0]} ON *.*" for names in wanted if not any(_has(grants, name, "*", "*") for name in names)]
 
 
 def may_create_logged_routines(grants: t.Sequence[Grant]) -> bool:
@@ -172,5 +184,6 @@ __all__ = (
     "may_create_logged_routines",
     "missing_for_dump",
     "missing_for_restore",
+    "missing_for_sealing",
     "parse_grants",
 )

@@ -4,8 +4,8 @@
 
 """Passwords as the servers store them, so that no statement, and no log of statements, ever holds one.
 
-MariaDB: mysql_native_password. MySQL: caching_sha2_password, which is SHA-crypt with SHA-256, 5000 rounds and 20
-characters of salt.
+MariaDB: mysql_native_password. MySQL: caching_sha2_password, which is SHA-crypt with SHA-256 and 20 characters of salt;
+the number of rounds, in thousands and hexadecimal, stands before it. 5000 are what every release can read.
 
 Private to larapee.backup: may change without notice.
 """
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import string
 import typing as t
 
-_SHA2_PREFIX: t.Final = b"$A$005$"
-_SHA2_ROUNDS: t.Final = 5000
+_THOUSANDS: t.Final = 5
 _SALT_LENGTH: t.Final = 20
+_SHA2: t.Final = re.compile(rb"\$A\$([0-9A-F]{3})\$(.{20})", re.DOTALL)
 _CRYPT_ALPHABET: t.Final = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -30,22 +31,23 @@ def native_hash(password: bytes) -> str:
     return "*" + hashlib.sha1(inner).hexdigest().upper()  # noqa: S324
 
 
-def sha2_hash(password: bytes, *, salt: bytes | None = None) -> bytes:
-    """The stored form with *salt*, else with a random one."""
-    if salt is None:
-        letters = string.ascii_letters + string.digits
-        salt = "".join(secrets.choice(letters) for _position in range(_SALT_LENGTH)).encode()
-    return _SHA2_PREFIX + salt + _sha256_crypt(password, salt)
+def sha2_hash(password: bytes) -> bytes:
+    """The stored form with a random salt."""
+    letters = string.ascii_letters + string.digits
+    salt = "".join(secrets.choice(letters) for _position in range(_SALT_LENGTH)).encode()
+    return _stored(password, salt, thousands=_THOUSANDS)
 
 
 def sha2_matches(password: bytes, stored: bytes) -> bool:
-    if not stored.startswith(_SHA2_PREFIX):
-        return False
-    salt = stored[len(_SHA2_PREFIX) : len(_SHA2_PREFIX) + _SALT_LENGTH]
-    return hmac.compare_digest(sha2_hash(password, salt=salt), stored)
+    match = _SHA2.match(stored)
+    return match is not None and hmac.compare_digest(_stored(password, match[2], thousands=int(match[1], 16)), stored)
 
 
-def _sha256_crypt(password: bytes, salt: bytes) -> bytes:
+def _stored(password: bytes, salt: bytes, *, thousands: int) -> bytes:
+    return b"$A$%03X$" % thousands + salt + _sha256_crypt(password, salt, rounds=1000 * thousands)
+
+
+def _sha256_crypt(password: bytes, salt: bytes, *, rounds: int) -> bytes:
     """The digest of SHA-crypt in its own base 64, by its published description."""
     alternate = hashlib.sha256(password + salt + password).digest()
     first = hashlib.sha256(password + salt + _repeated(alternate, len(password)))
@@ -56,7 +58,7 @@ def _sha256_crypt(password: bytes, salt: bytes) -> bytes:
     digest = first.digest()
     secret = _repeated(hashlib.sha256(password * len(password)).digest(), len(password))
     grain = _repeated(hashlib.sha256(salt * (16 + digest[0])).digest(), len(salt))
-    for number in range(_SHA2_ROUNDS):
+    for number in range(rounds):
         step = hashlib.sha256(secret if number & 1 else digest)
         step.update(grain if number % 3 else b"")
         step.update(secret if number % 7 else b"")

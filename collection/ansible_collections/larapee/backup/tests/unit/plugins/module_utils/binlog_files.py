@@ -9,7 +9,11 @@ import typing as t
 import zlib
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.larapee.backup.plugins.module_utils._binlog import _facts
+from ansible_collections.larapee.backup.plugins.module_utils._binlog._errors import BinlogError
+from ansible_collections.larapee.backup.plugins.module_utils._binlog._walker import Group, LogFacts, Walker
 
 BEGAN = 1_795_389_821
 UUID = "17375958-e6cc-11f1-aec2-46169dd03dbf"
@@ -86,7 +90,7 @@ class LogFile:
             return self.event(162, struct.pack("<QIB6x", self._sequence, domain, flags), at=at, server_id=server_id)
         self._text = f"{UUID}:{self._sequence}"
         micro = (at * 1_000_000 + 999_999).to_bytes(7, "little")
-        body = struct.pack("<B16sqB16x", 0, bytes.fromhex(UUID.replace("-", "")), self._sequence, 2) + micro
+        body = struct.pack("<B16sqB16x", flags, bytes.fromhex(UUID.replace("-", "")), self._sequence, 2) + micro
         # A second later in the header: the commit time is not that of the event.
         return self.event(33, body, at=at + 1, server_id=server_id)
 
@@ -95,7 +99,7 @@ class LogFile:
     ) -> LogFile:
         raw, name = text.encode(), database.encode()
         if compressed:
-            raw = b"\x82" + len(raw).to_bytes(2, "big") + zlib.compress(raw)
+            raw = b"\x84" + len(raw).to_bytes(4, "big") + zlib.compress(raw)
         head = struct.pack("<IIBHH", 5, 0, len(name), 0, len(status)) + status + name + b"\0"
         return self.event(165 if compressed else 2, head + raw, **more)
 
@@ -128,3 +132,18 @@ class LogFile:
 
     def stop(self) -> LogFile:
         return self.between(3)
+
+
+def walk(raw: bytes, engine: str = "mariadb", *, cuts: t.Sequence[int] = ()) -> tuple[LogFacts, list[Group]]:
+    groups: list[Group] = []
+    walker = Walker(engine, on_group=groups.append)
+    edges = [0, *sorted(cuts), len(raw)]
+    for start, end in zip(edges, edges[1:]):
+        walker.feed(memoryview(raw)[start:end])
+    return walker.close(), groups
+
+
+def refused(raw: bytes, match: str, engine: str = "mariadb") -> BinlogError:
+    with pytest.raises(BinlogError, match=match) as caught:
+        walk(raw, engine)
+    return caught.value

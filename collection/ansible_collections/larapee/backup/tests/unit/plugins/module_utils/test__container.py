@@ -176,6 +176,16 @@ def member(**changes: t.Any) -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT)
 
 
+def in_directory() -> bytes:
+    """The same file below a directory: a prefix that stock tar puts before the name."""
+    raw = bytearray(member())
+    raw[345:350] = b"other"
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    assert tarfile.TarInfo.frombuf(bytes(raw), "ascii", "strict").name == "other/mysql-bin.000001"
+    return bytes(raw)
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -186,8 +196,9 @@ def member(**changes: t.Any) -> bytes:
         member(type=tarfile.XHDTYPE, size=10),
         member(type=tarfile.GNUTYPE_LONGNAME, size=10),
         member(linkname="x"),
+        in_directory(),
     ],
-    ids=["symlink", "hard link", "directory", "fifo", "extended", "long name", "link name"],
+    ids=["symlink", "hard link", "directory", "fifo", "extended", "long name", "link name", "prefix"],
 )
 def test_nothing_but_plain_files(header: bytes) -> None:
     with pytest.raises(BinlogError, match="something else than a plain file at 0"):

@@ -92,6 +92,7 @@ def test_the_text_is_canonical(engine: str, written: str, canonical: str) -> Non
         ("mysql", f"{ONE}:"),
         ("mysql", f"{ONE}:0"),
         ("mysql", f"{ONE}:5-1"),
+        ("mysql", f"{ONE}:5-4"),
         ("mysql", f"{ONE}:tag"),
         ("mysql", f"{ONE}:1:2x"),
     ],
