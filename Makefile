@@ -62,7 +62,7 @@ build: setup ## the collection's archive and the runner's wheel, in dist/
 acceptance: setup ## what is too long for test: MariaDB 11.8, MySQL 9.7; Python 3.12 or newer with the newer ansible-core
 	@failed=0; for leg in "engine-leg mariadb" "engine-leg mysql" second-leg; do scripts/$$leg || failed=1; done; exit $$failed
 
-bench: setup ## speed, size and memory beside the plan's own commands, with peers if PEERS=1 (BENCH_SQL_MB=220 BENCH_FILES_MB=1024 ROUNDS=3)
+bench: setup ## speed, size and memory beside the plan's own commands, with peers if PEERS=1 (BENCH_SQL_MB=220 BENCH_FILES_MB=1024 BENCH_SALES=20000 ROUNDS=3)
 	@scripts/bench
 
 chaos: setup ## kill a branch under load at random moments, restore it, and print what was lost (N=20 SEED=n INTERVAL=5)

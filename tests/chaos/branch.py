@@ -42,6 +42,7 @@ def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     interval = float(settings["interval_s"])
     beginning = time.monotonic()
+    tell(event="timer starts")
     tick = 0
     while True:
         # As a timer does: what was missed while a run took its time is not made up for.

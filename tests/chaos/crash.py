@@ -87,6 +87,7 @@ def _crash(
     branch = None
     try:
         time.sleep(chance.uniform(0.1, 0.5))
+        dumped = time.monotonic()
         estate.dump()
         branch = _start_branch(root, estate, interval_s)
         began = time.monotonic()
@@ -110,7 +111,7 @@ def _crash(
     source.destroy()
     shutil.rmtree(estate.state)
     runs = [json.loads(line) for line in (root / "branch.jsonl").read_text(encoding="utf-8").splitlines()]
-    return _judge(estate, tills, runs, seed=seed, died=died, interval_s=interval_s)
+    return _judge(estate, tills, runs, seed=seed, dumped=dumped, died=died, interval_s=interval_s)
 
 
 def _incidents(chance: random.Random, interval_s: float) -> list[tuple[float, Any]]:
@@ -158,7 +159,14 @@ def _start_branch(root: Path, estate: Estate, interval_s: float) -> subprocess.P
 
 
 def _judge(
-    estate: Estate, tills: Tills, runs: list[dict[str, Any]], *, seed: int, died: float, interval_s: float
+    estate: Estate,
+    tills: Tills,
+    runs: list[dict[str, Any]],
+    *,
+    seed: int,
+    dumped: float,
+    died: float,
+    interval_s: float,
 ) -> Crash:
     began = time.monotonic()
     outcome = estate.restore()
@@ -173,15 +181,16 @@ def _judge(
     wrong = [f"{receipt} was never sold" for receipt in sorted(there - printed.keys() - asked)]
     wrong += [f"the tills' roll lacks receipts before {receipt}" for receipt in _out_of_order(tills, there, returned)]
     wrong += _differences(estate, outcome.plan["position"])
-    wrong += [f"a log run failed: {run['failed']}" for run in ended if "failed" in run and not _server_was_down(run)]
+    failed = [run for run in ended if "failed" in run]
+    wrong += [f"a log run failed: {run['failed']}" for run in failed if not _server_was_down(run)]
     at_work = [run for run in runs if run["event"] == "begins"][len(ended) :]
     return Crash(
         seed=seed,
-        when="while sealing" if at_work else "between two runs",
+        when=("while sealing" if at_work else "between two runs") + (", after a run met no server" if failed else ""),
         printed=len(printed),
         lost=len(lost),
         loss_s=died - min(lost) if lost else 0.0,
-        bound_s=interval_s + max(SLOWER * slowest, AT_LEAST_S),
+        bound_s=interval_s * (1 + len(failed)) + max(SLOWER * slowest, AT_LEAST_S) + _late(runs, ended, dumped),
         sealed=sum(1 for run in ended if run.get("artifact")),
         slowest_s=slowest,
         restore_s=restore_s,
@@ -194,8 +203,14 @@ def _seconds(end: dict[str, Any], runs: list[dict[str, Any]]) -> float:
     return float(end["at"]) - float(begin)
 
 
+def _late(runs: list[dict[str, Any]], ended: list[dict[str, Any]], dumped: float) -> float:
+    """Until the first run has ended, there is only the full, and its timer started when that was made."""
+    timer = next((float(run["at"]) for run in runs if run["event"] == "timer starts"), dumped)
+    return 0.0 if any(run.get("artifact") for run in ended) else timer - dumped
+
+
 def _server_was_down(run: dict[str, Any]) -> bool:
-    """Restarts are part of the game; the next run has to make up for it."""
+    """Restarts are part of the game; the next run has to make up for it, an interval later."""
     return bool(re.search(r"Failed to (connect|query)|Lost connection|Can't connect", run["failed"]))
 
 

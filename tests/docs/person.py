@@ -76,7 +76,8 @@ class Person:
         return subprocess.run(
             [self.tools / "bash", "--norc", "-s"],
             input=head + "".join(rest),
-            env={"PATH": str(self.tools), "HOME": "/nonexistent", "LANG": "C.UTF-8"},
+            # Of a person in the branch's own zone; the page means UTC.
+            env={"PATH": str(self.tools), "HOME": "/nonexistent", "LANG": "C.UTF-8", "TZ": "<-04>4"},
             cwd="/",
             capture_output=True,
             text=True,

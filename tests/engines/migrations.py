@@ -130,7 +130,6 @@ def migrations(engine: str, number: int, seed: str) -> dict[str, list[Step]]:
             (here, "CREATE OR REPLACE TABLE larapos.swapped (i INT) AS SELECT 1 AS i"),
             (OTHER, f"CREATE SEQUENCE larapos.s_{n} START WITH {n}"),
             (NONE, f"SELECT NEXT VALUE FOR larapos.s_{n}"),
-            (OTHER, f"ALTER SEQUENCE larapos.s_{n} INCREMENT BY 3"),
             (DATABASE, "CREATE OR REPLACE PROCEDURE renewed() SELECT 2"),
         ]
     return found

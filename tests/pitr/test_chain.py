@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from ansible_collections.larapee.backup.plugins.module_utils._db_chain import DbChain, db_chains
 from ansible_collections.larapee.backup.plugins.module_utils._recoverable import recoverable
-from tests.pitr.lives import FATES, STEPS, Fate, Life, Step
+from tests.pitr.fates import FATES, STEPS
+from tests.pitr.lives import Life
 from tests.pitr.reach import Oracle
 
 if TYPE_CHECKING:
     from ansible_collections.larapee.backup.plugins.module_utils._manifest import Manifest
+    from tests.pitr.fates import Fate
+    from tests.pitr.lives import Step
 
 generated = settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LIVES = {"steps": STEPS, "fate": FATES, "gtids": st.booleans(), "sneaky": st.booleans()}

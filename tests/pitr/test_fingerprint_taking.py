@@ -175,6 +175,15 @@ def test_a_sum_that_takes_too_long_is_left_to_the_newest_rows(shop: Shop, monkey
     assert compare(found, shop.server, "larapos") == []
 
 
+def test_a_table_that_takes_too_long_to_compare_is_not_taken_for_equal(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = shop.take()
+    monkeypatch.setattr(_contents, "_COMPARE_SECONDS", 1)
+    monkeypatch.setattr(_contents, "whole_query", lambda *_each: "SELECT SLEEP(9), 1 FROM twins")
+    assert compare(found, shop.server, "larapos")[0] == "emptied: could not be compared in time"
+
+
 @pytest.mark.parametrize(
     ("query", "why"),
     [

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -70,6 +72,33 @@ def test_status_of_a_branch_that_stands_well(project: Project) -> None:
     assert "branch-001  recovery point age" in plain.stdout
     assert "NOT RUN" in plain.stdout
     assert "\x1b" not in plain.stdout
+
+
+def test_status_tells_from_when_until_when_and_the_gaps(project: Project) -> None:
+    gap = {"after": "2026-11-21T10:00:00Z", "before": None, "why": "a gap: db-1 ends, \x1b[2Jdb-2 is missing"}
+    told = {
+        "from": "2026-11-20T03:00:00Z",
+        "until": "2026-11-21T10:00:00Z",
+        "chain_length": 137,
+        "gaps": [gap],
+        "gap_count": 1,
+    }
+    record = dataclasses.replace(run_of("log"), details={"recoverable": told})
+    store(project, record, run_of("verify"))
+    _code, report = project.json("status")
+    check_shape(report, "status")
+    assert report["branches"][0]["recoverable"]["gaps"] == [gap]
+    plain = project.command("status").stdout
+    columns, values = next(
+        (head, line)
+        for head, line in itertools.pairwise(plain.splitlines())
+        if head.startswith("branch  ") and "recoverable from" in head
+    )
+    assert columns.split("  ")[0] == "branch"
+    for text in ("2026-11-20T03:00:00Z", "2026-11-21T10:00:00Z", "137", "never"):
+        assert text in values
+    assert "gap: branch-001: nothing after 2026-11-21T10:00:00Z and nothing later: a gap: db-1 ends" in plain
+    assert "\x1b" not in plain
 
 
 def test_status_with_a_broken_objective(project: Project) -> None:

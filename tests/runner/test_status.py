@@ -194,3 +194,55 @@ def test_document_of_several_branches(good: list[RunRecord]) -> None:
     assert len(report["unassigned_pending"]) == 1
     assert first["last_success"]["log"]["age_s"] == 240.0
     assert first["last_success"]["offsite"] is None
+
+
+TOLD = {
+    "from": "2026-11-20T03:00:00Z",
+    "until": "2026-11-22T14:25:00Z",
+    "full": "db-20261122-0300.sql.zst.age",
+    "chain_length": 137,
+    "gaps": [{"after": "2026-11-21T10:00:00Z", "before": "2026-11-21T10:30:00Z", "why": "a gap: db-1 is missing"}],
+    "gap_count": 3,
+}
+
+
+def test_what_can_be_restored_is_what_the_newest_backup_run_told() -> None:
+    rows = [
+        row("full", age=timedelta(hours=9), details={"recoverable": {**TOLD, "until": "2026-11-22T05:00:00Z"}}),
+        row("log", age=timedelta(minutes=4), status="failed", details={"recoverable": TOLD}),
+        row("log", age=timedelta(minutes=2), details={"position": {}}),
+        row("log", age=timedelta(minutes=1), status="pending", details={"recoverable": {}}),
+        row("verify", age=timedelta(minutes=1), details={"recoverable": {"until": "2026-11-22T14:29:00Z"}}),
+    ]
+    report = document(rows, now=NOW, available=ALL, journal_records=0, table_error=None)
+    jsonschema.validate(report, SCHEMA)
+    assert report["branches"][0]["recoverable"] == {
+        "from": "2026-11-20T03:00:00Z",
+        "until": "2026-11-22T14:25:00Z",
+        "age_s": 300.0,
+        "chain_length": 137,
+        "gap_count": 3,
+        "gaps": TOLD["gaps"],
+        "told_at": "2026-11-22T14:26:00Z",
+    }
+
+
+def test_where_no_run_told_what_can_be_restored_nothing_is_claimed(good: list[RunRecord]) -> None:
+    report = document(good, now=NOW, available=ALL, journal_records=0, table_error=None)
+    jsonschema.validate(report, SCHEMA)
+    assert report["branches"][0]["recoverable"] is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"from": 5, "until": "yesterday", "chain_length": "9", "gap_count": True, "gaps": "many"},
+        {"from": None, "until": None, "chain_length": -1, "gaps": [None, {}, {"after": "never"}]},
+        {"gaps": [{"after": "2026-11-21T10:00:00Z"}], "gap_count": 0},
+        {"until": "2026-11-22T14:31:00Z"},
+    ],
+)
+def test_whatever_a_row_says_the_document_keeps_to_its_schema(said: dict[str, Any]) -> None:
+    rows = [row("log", age=timedelta(minutes=4), details={"recoverable": said})]
+    jsonschema.validate(document(rows, now=NOW, available=ALL, journal_records=0, table_error=None), SCHEMA)

@@ -20,8 +20,8 @@ DEFAULT_PATHS = ("~/.ansible/collections", "/usr/share/ansible/collections")
 # The file of the collection without which no run of this kind can be: how an installation tells what it can do.
 NEEDED_FOR = {
     "full": "playbooks/branch_backup.yml",
-    "increment": "plugins/modules/file_archive.py",
-    "log": "plugins/modules/file_archive.py",
+    "increment": "plugins/modules/db_binlog.py",
+    "log": "plugins/modules/db_binlog.py",
     "verify": "playbooks/verify.yml",
     "restore": "playbooks/restore.yml",
     "drill": "playbooks/restore_drill.yml",

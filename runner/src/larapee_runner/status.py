@@ -64,6 +64,7 @@ class BranchStatus:
     pending: list[dict[str, Any]]
     missing: list[str]
     last_failure: dict[str, Any] | None
+    recoverable: dict[str, Any] | None
 
 
 def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available: frozenset[str]) -> BranchStatus:
@@ -86,6 +87,7 @@ def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available:
         pending=[_pending(row, now) for row in own if row.status == "pending"],
         missing=[kind for kind in EXPECTED_KINDS if kind in able and successes[kind] is None],
         last_failure=_failure(_latest(row for row in own if row.status == "failed")),
+        recoverable=_recoverable(own, now=now),
     )
 
 
@@ -164,6 +166,48 @@ def _recovery_point(rows: Iterable[Row]) -> datetime | None:
         if row.kind in BACKUP_KINDS and row.status == "success" and row.recovery_point
     )
     return max((point for point in points if point is not None), default=None)
+
+
+def _recoverable(rows: Iterable[Row], *, now: datetime) -> dict[str, Any] | None:
+    """What the newest backup run that told it said: a run that failed tells it too. None when none did."""
+    told = [row for row in rows if row.kind in BACKUP_KINDS and isinstance(row.details.get("recoverable"), dict)]
+    row = _latest(row for row in told if row.status != "pending")
+    if row is None:
+        return None
+    said = row.details["recoverable"]
+    until = _time_of(said, "until")
+    gaps = [gap for gap in _list_of(said, "gaps") if isinstance(gap, dict) and _time_of(gap, "after") is not None]
+    return {
+        "from": _stamp(_time_of(said, "from")),
+        "until": _stamp(until),
+        "age_s": None if until is None else max((now - until).total_seconds(), 0.0),
+        "chain_length": _count_of(said, "chain_length"),
+        "gap_count": max(_count_of(said, "gap_count"), len(gaps)),
+        "gaps": [
+            {
+                "after": _stamp(_time_of(gap, "after")),
+                "before": _stamp(_time_of(gap, "before")),
+                "why": str(gap.get("why") or "not told"),
+            }
+            for gap in gaps
+        ],
+        "told_at": _stamp(_end(row)),
+    }
+
+
+def _time_of(document: dict[str, Any], name: str) -> datetime | None:
+    value = document.get(name)
+    return _parse(value) if isinstance(value, str) else None
+
+
+def _list_of(document: dict[str, Any], name: str) -> list[Any]:
+    value = document.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _count_of(document: dict[str, Any], name: str) -> int:
+    value = document.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _parse(text: str) -> datetime | None:

@@ -64,6 +64,7 @@ def _show(report: dict[str, Any]) -> None:
     if rows:
         columns = ("branch", "objective", "state", "is", "limit", "")
         render.show(render.Table(f"status at {report['generated_at']}", columns, rows))
+    _show_recoverable(report["branches"])
     for branch in report["branches"]:
         _show_rest(branch)
     for pending in report["unassigned_pending"]:
@@ -75,8 +76,37 @@ def _show(report: dict[str, Any]) -> None:
         render.write_line(f"journal: {unflushed} record(s) not in the table yet; larapee-backup journal flush")
 
 
+def _show_recoverable(branches: list[dict[str, Any]]) -> None:
+    rows = []
+    for branch in branches:
+        told = branch["recoverable"] or {}
+        (rpo,) = [objective for objective in branch["objectives"] if objective["name"] == "rpo"]
+        rows.append(
+            (
+                branch["branch"],
+                told.get("from") or "-",
+                told.get("until") or "-",
+                render.Cell(render.span(told.get("age_s")), render.status_cell(rpo["state"]).style),
+                str(told.get("chain_length") or "-"),
+                _ago(branch["last_success"]["verify"]),
+                _ago(branch["last_success"]["drill"]),
+                str(told["gap_count"]) if told else "-",
+            )
+        )
+    if rows:
+        columns = ("branch", "recoverable from", "until", "age", "chain", "last verified", "last drill", "gaps")
+        render.show(render.Table("the database", columns, rows))
+
+
+def _ago(success: dict[str, Any] | None) -> str:
+    return "never" if success is None else f"{render.span(success['age_s'])} ago"
+
+
 def _show_rest(branch: dict[str, Any]) -> None:
     code = branch["branch"]
+    for gap in (branch["recoverable"] or {}).get("gaps", []):
+        end = f"until {gap['before']}" if gap["before"] else "and nothing later"
+        render.write_line(render.clean(f"gap: {code}: nothing after {gap['after']} {end}: {gap['why']}"))
     for pending in branch["pending"]:
         render.write_line(f"pending: {code}: {pending['kind'] or 'run'} for {render.span(pending['age_s'])}")
     if branch["missing"]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .workplace import Workplace
 
 STOCK_TOOLS_PAGES = {
-    "the database, with age, gzip, zstd, tar, mariadb and mariadb-binlog alone": Path("docs") / "restore-with-stock-tools.md",
+    "the database, with age, gzip, zstd, tar, mariadb and mariadb-binlog alone": Path("docs")
+    / "restore-with-stock-tools.md",
     "the files, with age, zstd and tar alone": Path("docs") / "restore-files-with-stock-tools.md",
 }
 
@@ -49,7 +50,9 @@ def say_farewell(narrator: Narrator, workplace: Workplace, launcher: Launcher) -
         "the lost files, aside": workplace.aside,
     }
     narrator.say()
-    narrator.say("The restored database, uploads and configuration equal the lost ones at the last sealed second.", style="bold")
+    narrator.say(
+        "The restored database, uploads and configuration equal the lost ones at the last sealed second.", style="bold"
+    )
     narrator.say("The servers are stopped. Everything is kept until the next demo here:")
     for name, path in places.items():
         narrator.say(f"    {name:<22}{path}")

@@ -79,6 +79,9 @@ def choose(
     bad = dict(excluded or {})
     while True:
         chains, _astray = _db_chain.db_chains((entry.manifest for entry in own.values()), unusable=bad)
+        if not chains and excluded:
+            chains, _astray = _db_chain.db_chains((entry.manifest for entry in own.values()), unusable=checking.bad)
+            raise _out_of_reach(to, branch, chains, current, {**checking.bad, **excluded})
         if not chains:
             raise _none_intact(branch, bad)
         found = _reach.pick(wish, chains, current) if wish is not None else None

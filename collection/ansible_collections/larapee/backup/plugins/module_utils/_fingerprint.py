@@ -206,7 +206,10 @@ def _compare_tables(expected: Fingerprint, connection: Connection, server: Serve
         elif name in sequences:
             yield f"{name}: a sequence instead of a table"
         else:
-            yield from _differences(name, facts, reader.facts_like(facts, reader.tables[name]))
+            try:
+                yield from _differences(name, facts, reader.facts_like(facts, reader.tables[name]))
+            except _contents.TimedOutError:
+                yield f"{name}: could not be compared in time"
     for name in sorted(found.keys() - expected.tables.keys()):
         yield f"{name}: was not there when the fingerprint was taken"
 

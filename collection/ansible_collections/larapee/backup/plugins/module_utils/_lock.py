@@ -29,8 +29,8 @@ def hold(
 ) -> t.Iterator[None]:
     """Hold the lock *name* (such as ``full-branch-001``) below *state_path*.
 
-    Raises BackupError (``lock_held``) when somebody still holds it after *wait_seconds*. An exclusive holder writes who it is into the lock's file; the lock itself is the kernel's and needs no clearing
-    after a crash.
+    Raises BackupError (``lock_held``) when somebody still holds it after *wait_seconds*. An exclusive holder writes who
+    it is into the lock's file; the lock itself is the kernel's and needs no clearing after a crash.
     """
     directory = os.path.join(state_path, "locks")
     _io.ensure_directory(directory)

@@ -63,6 +63,8 @@ class LogWalk:
                 opening.close()
             except BinlogError as exc:
                 raise _damaged(entry, f"{opening.name}: {exc}") from exc
+            finally:
+                opening.release()
         if self._previous is None:
             raise _contradicts(self._full, f"no increment holds {self._file}")
 
@@ -151,6 +153,11 @@ class _Opening:
         if list(self._reader.close()) != list(self._told):
             raise _damaged(self._entry, "it holds other files than its manifest says")
 
+    def release(self) -> None:
+        """Close the file that is being written, also after a failure."""
+        if self._output is not None:
+            self._output.close()
+
     def _begin(self, name: str, _size: int) -> None:
         if name not in self._told:
             raise _damaged(self._entry, f"its manifest does not name {name}")
@@ -178,8 +185,7 @@ class _Opening:
     def _end(self, name: str) -> None:
         if self._walker is None:
             return
-        if self._output is not None:
-            self._output.close()
+        self.release()
         told = self._told[name]
         facts = self._walker.facts() if told["end"] == "crash" else self._walker.close()
         if self._walk.is_first(name) and self._passed < self._walk.offset:

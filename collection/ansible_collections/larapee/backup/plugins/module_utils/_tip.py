@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -24,16 +25,31 @@ import re
 import time
 import typing as t
 
-from . import _catalog, _chain, _clock, _current, _intact, _io, _manifest, _names, _sequence, _sets, _signature
+from . import (
+    _catalog,
+    _chain,
+    _clock,
+    _current,
+    _intact,
+    _io,
+    _manifest,
+    _names,
+    _recoverable,
+    _sequence,
+    _sets,
+    _signature,
+    _tip_database,
+)
 from ._catalog import Catalogue, Entry
 from ._errors import BackupError
+from ._seal_stream import flaw_of
 
 NAME: t.Final = "tip.json"
 SIGNATURES: t.Final = "tip.json.sig"
 SCHEMA_VERSION: t.Final = 1
 FAMILIES: t.Final = (_sets.DATABASE, _sets.UPLOADS, _sets.CONFIG)
 
-# What each kind of run has to have made itself, or its set is not complete.
+# What each kind of run has to have made itself, or its set is not complete. An idle shop's increment makes nothing.
 _MADE_BY: t.Final = {"full": FAMILIES, "increment": (_sets.DATABASE,), "log": ()}
 _BLOCK: t.Final = re.compile(rb"-----BEGIN SSH SIGNATURE-----.*?-----END SSH SIGNATURE-----\n?", re.DOTALL)
 _SIGNATURES_KEPT: t.Final = 3
@@ -56,12 +72,16 @@ class TipRequest:
 
 @dataclasses.dataclass(frozen=True)
 class TipOutcome:
-    """``raw`` was signed and placed, None in check mode; ``lacking`` says by family why the run is not complete."""
+    """``raw`` was signed and placed, None in check mode; ``lacking`` says by family why the run is not complete.
+
+    ``recoverable``: from when until when the place restores the database, for a row of backup_runs.
+    """
 
     document: t.Mapping[str, t.Any]
     raw: bytes | None
     lacking: t.Mapping[str, str]
     warnings: tuple[str, ...]
+    recoverable: t.Mapping[str, t.Any]
 
     @property
     def recovery_point(self) -> str | None:
@@ -76,7 +96,7 @@ class TipOutcome:
         return {
             "artifacts": artifacts,
             "recovery_point": self.recovery_point if artifacts else None,
-            "details": {"set": self.document["set"], "parts": parts},
+            "details": {"set": self.document["set"], "parts": parts, "recoverable": dict(self.recoverable)},
         }
 
     def describe_lacking(self) -> str:
@@ -141,9 +161,13 @@ class _Part:
 def _state(request: TipRequest) -> tuple[TipOutcome, dict[str, _Part | None]]:
     warnings: list[str] = []
     parts: dict[str, _Part | None] = dict.fromkeys(FAMILIES)
+    recoverable = _recoverable.recoverable(())
     if os.path.isdir(request.local_path):
         catalogue = _read_catalogue(request)
-        parts = {family: _part(request, catalogue, family, warnings) for family in FAMILIES}
+        unusable: dict[str, str] = {}
+        parts = {family: _part(request, catalogue, family, warnings, unusable) for family in FAMILIES}
+        own = [entry.manifest for entry in catalogue.entries if entry.manifest.branch == request.branch]
+        recoverable = _recoverable.recoverable(own, unusable=unusable, current=_noted(parts[_sets.DATABASE]))
     document = {
         "schema": SCHEMA_VERSION,
         "branch": request.branch,
@@ -160,7 +184,18 @@ def _state(request: TipRequest) -> tuple[TipOutcome, dict[str, _Part | None]]:
         for family, part in parts.items()
         if part is None
     ]
-    return TipOutcome(document=document, raw=None, lacking={}, warnings=tuple(dict.fromkeys(warnings))), parts
+    outcome = TipOutcome(
+        document=document,
+        raw=None,
+        lacking={},
+        warnings=tuple(dict.fromkeys(warnings)),
+        recoverable=recoverable.document(),
+    )
+    return outcome, parts
+
+
+def _noted(part: _Part | None) -> tuple[str, dt.datetime] | None:
+    return None if part is None else (part.manifest.artifact, _manifest.parse_time(part.current_at))
 
 
 def _read_catalogue(request: TipRequest) -> Catalogue:
@@ -175,18 +210,29 @@ def _read_catalogue(request: TipRequest) -> Catalogue:
     return catalogue
 
 
-def _part(request: TipRequest, catalogue: Catalogue, family: str, warnings: list[str]) -> _Part | None:
-    """The newest own artifact of the family that is whole, with all that it stands on."""
+def _part(
+    request: TipRequest, catalogue: Catalogue, family: str, warnings: list[str], unusable: dict[str, str]
+) -> _Part | None:
+    """The newest own artifact of the family that is whole, with all that it stands on.
+
+    *unusable* gets what does not count of the database.
+    """
     entries = {
         entry.name: entry
         for entry in catalogue.entries
         if entry.manifest.branch == request.branch and _sets.FAMILIES[entry.manifest.kind] == family
     }
+    if family == _sets.DATABASE:
+        accepted = functools.partial(_flaw_of_last, request)
+        newest, flaws, newer = _tip_database.newest_state(entries, why_not_accepted=accepted)
+        unusable.update(flaws)
+        warnings += [f"{name} does not count: {flaws[name]}." for name in newer]
+        return _Part(newest, _current_at(request, family, newest)) if newest is not None else None
     for names in reversed(_chains(family, entries)):
         own = {name for name in names if entries[name].manifest.adopted_moment is None}
-        flaws = {name: _flaw(entries[name]) for name in (names if own else ())}
-        damaged = [name for name, flaw in flaws.items() if flaw is not None]
-        warnings += [f"{name} does not count: {flaws[name]}." for name in damaged]
+        found = {name: flaw_of(entries[name]) for name in (names if own else ())}
+        damaged = [name for name, flaw in found.items() if flaw is not None]
+        warnings += [f"{name} does not count: {found[name]}." for name in damaged]
         # Nothing can stand on a damaged one: what is left is each artifact before the first, the longest state first.
         whole = names[: names.index(damaged[0])] if damaged else names
         for last in (entries[name] for name in reversed(whole) if name in own):
@@ -214,16 +260,6 @@ def _chains(family: str, entries: t.Mapping[str, Entry]) -> list[list[str]]:
     return [[manifest.artifact for manifest in chain.artifacts] for chain in chains]
 
 
-def _flaw(entry: Entry) -> str | None:
-    """Why nothing can stand on *entry*, None when it is there in full length."""
-    try:
-        size = os.lstat(entry.path).st_size
-    except OSError as exc:
-        return f"it cannot be read: {exc.strerror}"
-    expected = entry.manifest.size
-    return None if size == expected else f"it has {size} bytes, its manifest says {expected}"
-
-
 def _flaw_of_last(request: TipRequest, entry: Entry) -> str | None:
     unreadable = entry.manifest.document.get("problems", {}).get("unreadable")
     if unreadable:
@@ -243,9 +279,16 @@ def _lacking(request: TipRequest, parts: t.Mapping[str, _Part | None]) -> dict[s
     for family, part in parts.items():
         if part is None:
             lacking[family] = "there is no backup of it"
-        elif family in _MADE_BY[request.kind] and part.manifest.run_id != request.run_id:
+        elif family in _MADE_BY[request.kind] and not _is_of_this_run(request, family, part):
             lacking[family] = f"this run did not back it up, the newest is {part.manifest.artifact}"
     return lacking
+
+
+def _is_of_this_run(request: TipRequest, family: str, part: _Part) -> bool:
+    """Whether this run made it, or saw, in an increment, that nothing came after it."""
+    noted = _current.read(request.state_path, request.branch).get(family, {})
+    seen = (noted.get("artifact"), noted.get("run_id")) == (part.manifest.artifact, request.run_id)
+    return part.manifest.run_id == request.run_id or (request.kind == "increment" and seen)
 
 
 @contextlib.contextmanager

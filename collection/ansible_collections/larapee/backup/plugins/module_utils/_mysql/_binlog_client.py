@@ -95,9 +95,7 @@ def fetch(
     Then that file is there as far as it could be read, and those after it are not. Raises LogGoneError when the server
     has a file no more, BackupError for everything else.
     """
-    command = fetch_command(
-        client, server, option_file=option_file, options=options, names=names, directory=directory
-    )
+    command = fetch_command(client, server, option_file=option_file, options=options, names=names, directory=directory)
     done = _process.run(command, timeout=_LONGEST_S)
     said = done.stderr.decode("utf-8", "replace").strip()
     if done.returncode == 0 and not said:

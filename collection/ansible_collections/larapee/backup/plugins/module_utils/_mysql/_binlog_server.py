@@ -100,8 +100,8 @@ def _refuse_filters(connection: Connection, server: Server) -> None:
 
 def _describe_risks(settings: t.Mapping[str, str]) -> list[str]:
     risks = [
-        f"{name} is {settings[name]}, not 1: a power cut loses sales that the till has printed, and may tear the binary "
-        "log."
+        f"{name} is {settings[name]}, not 1: a power cut loses sales that the till has printed, and may tear the "
+        "binary log."
         for name in ("sync_binlog", "innodb_flush_log_at_trx_commit")
         if settings.get(name, "1") != "1"
     ]
@@ -115,14 +115,13 @@ def _describe_risks(settings: t.Mapping[str, str]) -> list[str]:
         )
     if expiry and settings.get("slave_connections_needed_for_purge", "0") != "0":
         risks.append(
-            "slave_connections_needed_for_purge is "
-            f"{settings['slave_connections_needed_for_purge']}: without a replica binary logs never expire, so the disk "
-            "fills. Set it to 0."
+            f"slave_connections_needed_for_purge is {settings['slave_connections_needed_for_purge']}: without a "
+            "replica binary logs never expire, so the disk fills. Set it to 0."
         )
     if settings.get("max_binlog_total_size", "0") != "0":
         risks.append(
-            f"max_binlog_total_size is {settings['max_binlog_total_size']}: a busy day removes binary logs before a run "
-            "seals them. Set it to 0."
+            f"max_binlog_total_size is {settings['max_binlog_total_size']}: a busy day removes binary logs before a "
+            "run seals them. Set it to 0."
         )
     return risks
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .._errors import BackupError
 from . import _marker
 from ._checksum import NoDigestError, Table, edge_query, newest_query, read_sum, read_tables, whole_query
 from ._connection import Server, quote_identifier, rows
@@ -111,7 +112,7 @@ class Reader:
         limit_statements(self._connection, self._server, seconds)
         try:
             return self.facts_like({"checksum": ""}, table)
-        except _TimedOut:
+        except TimedOutError:
             return None
         finally:
             limit_statements(self._connection, self._server, _STATEMENT_SECONDS)
@@ -122,13 +123,13 @@ class Reader:
             return self._count(table)
         if "newest" in expected:
             return self._newest(table, limit=int(expected["newest"]))
-        (row,) = self._ask(whole_query(self._database, table))
+        (row,) = self._ask(table, whole_query(self._database, table))
         count, checksum = read_sum(row)
         return {"rows": count, "checksum": checksum}
 
     def _count(self, table: Table) -> Facts:
         source = f"{quote_identifier(self._database)}.{quote_identifier(table.name)}"
-        ((count,),) = self._ask(f"SELECT COUNT(*) FROM {source}")  # noqa: S608 - quoted names
+        ((count,),) = self._ask(table, f"SELECT COUNT(*) FROM {source}")  # noqa: S608 - quoted names
         return {"rows": int(count), "checksum": None, **({} if table.exact else {"exact": False})}
 
     def _newest(self, table: Table, *, limit: int | None = None) -> Facts:
@@ -139,14 +140,14 @@ class Reader:
         if limit is None:
             limit = min(_NEWEST_ROWS, max(1, _NEWEST_BYTES // max(table.row_bytes, 1)))
         try:
-            (row,) = self._ask(newest_query(self._database, table, limit=limit))
-            edges = [self._ask(edge_query(self._database, table, last=last)) for last in (False, True)]
-        except _TimedOut:
+            (row,) = self._ask(table, newest_query(self._database, table, limit=limit))
+            edges = [self._ask(table, edge_query(self._database, table, last=last)) for last in (False, True)]
+        except TimedOutError:
             return facts
         shown = [[str(value) for value in edge[0]] if edge else [] for edge in edges]
         return {**facts, "checksum": read_sum(row)[1], "newest": limit, "range": shown}
 
-    def _ask(self, query: str) -> list[tuple[t.Any, ...]]:
+    def _ask(self, table: Table, query: str) -> list[tuple[t.Any, ...]]:
         import pymysql
 
         try:
@@ -154,17 +155,24 @@ class Reader:
                 return rows(self._connection, query)
         except pymysql.MySQLError as exc:
             if exc.args and exc.args[0] in _TIMED_OUT:
-                raise _TimedOut from exc
+                raise TimedOutError(table.name) from exc
             raise
 
 
-class _TimedOut(Exception):
+class TimedOutError(BackupError):
     """The server ended a statement after the time that it was given."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"Failed to take a fingerprint: reading {table} takes too long. Run it when the server has less to do.",
+            reason="no_fingerprint",
+        )
 
 
 __all__ = (
     "NoDigestError",
     "Reader",
+    "TimedOutError",
     "limit_statements",
     "prepare_session",
     "read_sequences",
