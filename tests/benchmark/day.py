@@ -18,7 +18,7 @@ from larapee_runner.demo.till import Till
 from .shop_schema import DATABASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from larapee_runner.demo.shop import Shop
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ORDERS_BEFORE = 5000
 # Only so that the day is made faster; what it leaves in the log is the same.
 _CARELESS = ("--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2")
+_KEEPS_A_WEEK = "--expire-logs-days=7"
 _SELLING_S = 3600.0
 
 
@@ -43,8 +44,10 @@ class Day:
 
 
 @contextmanager
-def opened_shop(directory: Path, *, seed: int) -> Iterator[tuple[ThrowawayServer, Shop]]:
-    with ThrowawayServer(directory, extra_args=_CARELESS) as server:
+def opened_shop(
+    directory: Path, *, seed: int, server_args: Sequence[str] = (_KEEPS_A_WEEK,)
+) -> Iterator[tuple[ThrowawayServer, Shop]]:
+    with ThrowawayServer(directory, extra_args=server_args) as server:
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         yield server, open_shop(server, database=DATABASE, orders=ORDERS_BEFORE, seed=seed, last_day=yesterday)
 
@@ -59,7 +62,7 @@ def make_day(directory: Path, *, sales: int, seed: int, tell: Callable[[str], No
     tell(f"Selling: {sales} sales.")
     base, logs = directory / "base.sql", directory / "logs"
     logs.mkdir(parents=True)
-    with opened_shop(directory / "server", seed=seed) as (server, shop):
+    with opened_shop(directory / "server", seed=seed, server_args=_CARELESS) as (server, shop):
         ask = ["mariadb", "--no-defaults", f"--socket={server.socket}", "--user=root", "--batch", "--skip-column-names"]
 
         def sql(statement: str) -> list[str]:

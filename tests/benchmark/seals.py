@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.larapee.backup.plugins.module_utils._dump import dump_database
@@ -40,6 +41,9 @@ def stage(estate: Estate, *, seed: int) -> Iterator[Stage]:
             own_place = {"local_path": str(place / "place"), "state_path": str(place / "state")}
             return {**estate.making, **own_place, "database": DATABASE}
 
+        with closing(server.connect()) as connection, connection.cursor() as cursor:
+            # The first increment begins with the file in which the full lies: not with how the shop was filled.
+            cursor.execute("FLUSH BINARY LOGS")
         dump_database(DumpRequest(**making(), option_file=str(operator)))
         yield Stage(
             (
@@ -49,7 +53,8 @@ def stage(estate: Estate, *, seed: int) -> Iterator[Stage]:
                     server_pid=lambda: server.pid,
                 ),
             ),
-            prepare=lambda _round: sell(server, shop, sales=SALES),
+            # With one seed twice, the till would sell the same again, and the shop would refuse it.
+            prepare=lambda number: sell(server, replace(shop, seed=seed + number), sales=SALES),
         )
 
 

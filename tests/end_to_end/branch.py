@@ -83,6 +83,7 @@ class Branch:
     database: str
     keys: Keys
     operator: str
+    log_reader: str
     passwords: dict[str, str]
     environ: dict[str, str]
     _started: list[Started] = field(default_factory=list)
@@ -121,6 +122,10 @@ class Branch:
         return self.directory / "operator.cnf"
 
     @property
+    def binlog_file(self) -> Path:
+        return self.directory / "binlog.cnf"
+
+    @property
     def restorer_file(self) -> Path:
         return self.directory / "restorer.cnf"
 
@@ -131,6 +136,7 @@ class Branch:
             "larapee_backup_branch": BRANCH,
             "larapee_backup_db_name": self.database,
             "larapee_backup_db_option_file": str(self.operator_file),
+            "larapee_backup_binlog_option_file": str(self.binlog_file),
             "larapee_backup_uploads_path": str(self.uploads),
             "larapee_backup_config_paths": [str(path) for path in self.config],
             "larapee_backup_age_recipients": list(self.keys.recipients),
@@ -244,9 +250,10 @@ class Branch:
             return list(cursor.fetchall())
 
     def connections(self) -> list[tuple[Any, ...]]:
-        """What the operator's account has open at the server: a dump client that lives shows here too."""
+        """What the accounts that back up have open at the server: a client that lives shows here too."""
+        users = [self.operator, self.log_reader]
         with self.server.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT id, info FROM information_schema.processlist WHERE user = %s", [self.operator])
+            cursor.execute("SELECT id, info FROM information_schema.processlist WHERE user IN (%s, %s)", users)
             return list(cursor.fetchall())
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from larapee_runner.demo.accounts import create_log_reader
 from larapee_runner.demo.server import ThrowawayServer, create_operator, create_restorer
 
 from .branch import ROOT, Branch, Keys
@@ -57,12 +58,13 @@ def make_branch(server: ThrowawayServer, keys: Keys) -> Iterator[Callable[[Path]
         number = next(_numbers)
         database = f"pos_{number}"
         # Ordinary words, so that nobody has to ask how they are written where.
-        passwords = {role: f"Pw{os.urandom(12).hex()}" for role in ("operator", "restorer")}
-        operator, restorer = f"operator_{number}", f"restorer_{number}"
+        passwords = {role: f"Pw{os.urandom(12).hex()}" for role in ("operator", "log_reader", "restorer")}
+        operator, log_reader, restorer = (f"{role}_{number}" for role in passwords)
         with server.connect() as connection, connection.cursor() as cursor:
             for statement in GOODS:
                 cursor.execute(statement.format(name=database))
         create_operator(server, database=database, user=operator, password=passwords["operator"])
+        create_log_reader(server, user=log_reader, password=passwords["log_reader"])
         create_restorer(server, database=f"{database}_restored", user=restorer, password=passwords["restorer"])
         branch = Branch(
             directory=directory,
@@ -70,10 +72,12 @@ def make_branch(server: ThrowawayServer, keys: Keys) -> Iterator[Callable[[Path]
             database=database,
             keys=keys,
             operator=operator,
+            log_reader=log_reader,
             passwords=passwords,
             environ=_environment(directory),
         )
         server.write_option_file(branch.operator_file, user=operator, password=passwords["operator"])
+        server.write_option_file(branch.binlog_file, user=log_reader, password=passwords["log_reader"])
         server.write_option_file(branch.restorer_file, user=restorer, password=passwords["restorer"])
         branch.write_inventory()
         branch.write_files()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .branch import Branch, Started
 
-FAMILIES = {"db_full": "database", "files_full": "uploads", "files_increment": "uploads", "config": "config"}
+FAMILIES = {"db_full": "database", "db_increment": "database", "files_full": "uploads", "files_increment": "uploads", "config": "config"}
 # As root every file can be read: the system call itself is refused.
 UNREADABLE = """\
 import os
@@ -84,14 +84,16 @@ def test_each_kind_of_run_takes_its_parts_of_one_set(branch: Branch) -> None:
     assert full.recovery_point == times[0]
     require_least(branch, full)
 
+    sell(branch)
     (branch.uploads / "new.txt").write_text("uploaded", encoding="ascii")
     (branch.uploads / "receipts" / "2026" / "photo 1.jpg").unlink()
     # What was written in the moment of the walk is taken again by the next run.
     time.sleep(2.5)
     increment = back_up(branch, "increment", wrapped=True)
     made = manifests(branch, increment)
-    assert list(made) == ["db_full", "files_increment", "config"], "a set has its own state of everything"
+    assert list(made) == ["db_increment", "files_increment", "config"], "a set has its own state of everything"
     assert {each["set"] for each in made.values()} == {2}
+    assert made["db_increment"]["fingerprint"] is not None
     assert made["files_increment"]["deletions"] == 1
     require_least(branch, increment)
 
@@ -100,23 +102,41 @@ def test_each_kind_of_run_takes_its_parts_of_one_set(branch: Branch) -> None:
     assert manifests(branch, idle) == {}
     after = tip(branch)
     assert after["run_id"] == idle.run_id
-    assert after["parts"]["database"] == before["parts"]["database"]
-    for family in ("uploads", "config"):
+    for family in ("database", "uploads", "config"):
         assert after["parts"][family]["artifact"] == before["parts"][family]["artifact"]
         assert after["parts"][family]["current_at"] > before["parts"][family]["current_at"]
-    assert idle.recovery_point == before["parts"]["database"]["current_at"]
+    require_least(branch, idle)
+    assert str(idle.recovery_point) > str(increment.recovery_point)
 
+    sell(branch)
     (branch.uploads / "empty" / "filled").write_bytes(b"1")
     branch.config[0].write_text("APP_KEY=changed\n", encoding="ascii")
     log = back_up(branch, "log", wrapped=True)
     made = manifests(branch, log)
-    assert list(made) == ["files_increment", "config"]
+    assert list(made) == ["db_increment", "files_increment", "config"]
     assert {each["set"] for each in made.values()} == {tip(branch)["set"]} == {3}
+    assert made["db_increment"]["fingerprint"] is None
     require_least(branch, log)
 
     outcome = branch.verify()
     assert outcome.failures == []
-    assert len(outcome.verified) == 8
+    assert len(outcome.verified) == 9
+
+
+def test_increment_of_an_idle_shop_is_complete_without_one_of_the_database(branch: Branch) -> None:
+    full = manifests(branch, back_up(branch, "full"))
+    before = tip(branch)["parts"]["database"]
+    row = back_up(branch, "increment")
+    assert list(manifests(branch, row)) == ["files_increment", "config"]
+    after = tip(branch)["parts"]["database"]
+    assert after["artifact"] == before["artifact"] == full["db_full"]["artifact"]
+    assert after["current_at"] > before["current_at"]
+    require_least(branch, row)
+
+
+def sell(branch: Branch) -> None:
+    with branch.server.connect(database=branch.database) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO counters VALUES (1)")
 
 
 def test_kind_that_is_no_backup_is_refused(branch: Branch) -> None:
@@ -174,6 +194,7 @@ def test_upload_that_cannot_be_read_is_told_and_the_others_are_kept(branch: Bran
     program.write_text(UNREADABLE, encoding="ascii")
     spoiled = {"PYTHONPATH": os.pathsep.join([str(program.parent), branch.environ["PYTHONPATH"]])}
     for kind in ("increment", "full"):
+        sell(branch)
         (branch.uploads / "receipts" / "2026" / "photo 3.jpg").write_bytes(kind.encode())
         code, started = begin(branch, kind, environ=spoiled)
         assert code == 2, started.output
@@ -181,7 +202,7 @@ def test_upload_that_cannot_be_read_is_told_and_the_others_are_kept(branch: Bran
         assert (row.status, row.details["reason"]) == ("failed", "unreadable_files")
         assert "receipts/2026/photo 3.jpg" in str(row.error)
         made = manifests(branch, row)
-        assert "db_full" in made
+        assert {"increment": "db_increment", "full": "db_full"}[kind] in made
         (uploads,) = (each for each in made.values() if FAMILIES[each["kind"]] == "uploads")
         assert uploads["problems"]["unreadable"] == 1
         # It may lack what people look for first: the branch is as old as the last archive of everything.

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -71,11 +73,8 @@ def _quoted(name: str) -> str:
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """What is not the same, with the first lines of the dumps that differ."""
     found = [name for name in sorted({*before, *after}) if name != "dump" and before.get(name) != after.get(name)]
-    if before["dump"] != after["dump"]:
-        ours, theirs = before["dump"].splitlines(), after["dump"].splitlines()
-        lost = [f"- {line[:300]}" for line in ours if line not in set(theirs)]
-        found += ["dump", *lost[:5], *[f"+ {line[:300]}" for line in theirs if line not in set(ours)][:5]]
-    return found
+    lines = difflib.unified_diff(before["dump"].splitlines(), after["dump"].splitlines(), lineterm="", n=0)
+    return found + [line[:300] for line in itertools.islice(lines, 12)]
 
 
 __all__ = ("differences", "facts")

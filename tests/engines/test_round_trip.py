@@ -92,7 +92,7 @@ def story(make_server: Callable[..., Server], keys: Keys, tmp_path_factory: pyte
             with workload.quiet():
                 moments[name] = seen(source)
             workload.go_round()
-            branch.seal()
+            branch.seal(fingerprint=True)
         with workload.quiet():
             moments["last"] = seen(source)
             branch.seal()
@@ -109,7 +109,8 @@ def check(story: Story, to: str, moment: str, **changes: Any) -> None:
     outcome = branch.restore(to=to, confirm=BRANCH, **changes)
     assert len(outcome.entries) > 1
     database = changes.get("database", DATABASE)
-    assert differences(story.moments[moment].facts, facts(branch.target, database)) == []
+    found = differences(story.moments[moment].facts, facts(branch.target, database))
+    assert not found, "\n".join(found)
     assert branch.target.sql(f"SELECT mine FROM {OTHER}.orders") == "1\n"
 
 

@@ -99,7 +99,7 @@ class SealedShop(Estate):
             run_id=request.run_id,
         ) as reservation:
             plain, stored = Digest(), Digest()
-            elements = [
+            elements: list[_pipeline.Command | _pipeline.Producer | _pipeline.Tap] = [
                 ContainerWriter([(path.name, str(path)) for path in files]),
                 plain,
                 _compress.compressor("zstd"),

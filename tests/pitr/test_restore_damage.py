@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -155,20 +155,14 @@ def test_a_file_of_another_server_in_the_middle_is_found_out(shop: SealedShop) -
     def exchange(files: list[Path]) -> None:
         files[0].write_bytes(stranger.read_bytes())
 
-    def deny(document: dict[str, object]) -> None:
+    def deny(document: dict[str, Any]) -> None:
         # As the chain would have it.
         document["server_id"] = 1
-        document["start"] = {**document["start"], "gtid": before}  # type: ignore[dict-item]
+        document["start"]["gtid"] = before
 
-    before = last_gtid(shop.source)
-    sql(shop.source, "DO 1")
     assert name == current_log(shop.source)
-    last = shop.names()
-    before = next(
-        json.loads((shop.local / f"{each}.manifest.json").read_text())["end"]["gtid"]
-        for each in reversed(last)
-        if ".binlog." in each
-    )
+    newest = next(each for each in reversed(shop.names()) if ".binlog." in each)
+    before = json.loads((shop.local / f"{newest}.manifest.json").read_text())["end"]["gtid"]
     shop.seal(change=exchange, edit=deny)
     refused(shop, "is of the server 2, the full of 1", reason="not_intact")
 
@@ -178,11 +172,11 @@ def test_a_file_that_is_not_the_one_of_its_manifest_is_found_out(shop: SealedSho
     shop.full()
     add(shop, 1)
 
-    def edit(document: dict[str, list[dict[str, object]]]) -> None:
+    def edit(document: dict[str, Any]) -> None:
         wrong = {"sha256": "0" * 64, "identity": "0" * 64, "size": 99999, "end": "stop"}
         document["files"][0][field] = wrong[field]
         if field == "size":
-            document["end"] = {**document["end"], "position": 99999}  # type: ignore[dict-item]
+            document["end"].update(position=99999)
 
     shop.seal(edit=edit)
     refused(shop, f"its {field} is", reason="not_intact")
@@ -214,12 +208,27 @@ def test_a_log_that_a_crash_cut_off_is_replayed_to_its_last_whole_transaction(sh
         last = list(groups_of(files[0]))[-1]
         files[0].write_bytes(files[0].read_bytes()[: last.end - 30])
 
-    def as_after_a_crash(document: dict[str, dict[str, object]]) -> None:
-        assert document["files"][0]["end"] == "crash"  # type: ignore[index]
+    def as_after_a_crash(document: dict[str, Any]) -> None:
+        assert document["files"][0]["end"] == "crash"
 
     shop.seal(change=tear, edit=as_after_a_crash)
     shop.restore()
     assert there(shop) == "1"
+
+
+def test_a_replay_goes_on_in_the_file_after_one_that_a_crash_cut_off(shop: SealedShop) -> None:
+    shop.full()
+    add(shop, 1)
+
+    def tear(files: list[Path]) -> None:
+        last = list(groups_of(files[0]))[-1]
+        files[0].write_bytes(files[0].read_bytes()[: last.end + 25])
+
+    assert shop.seal(change=tear).document["files"][0]["end"] == "crash"
+    add(shop, 2)
+    shop.seal()
+    shop.restore()
+    assert there(shop) == "1,2"
 
 
 def test_a_replay_that_the_server_stops_names_the_event(shop: SealedShop) -> None:

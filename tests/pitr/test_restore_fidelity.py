@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.database.estate import sql, stock_picture
-from tests.pitr.sealed_shop import current_log, position
+from tests.pitr.sealed_shop import current_log, groups_of, position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,6 +209,21 @@ def test_large_rows_and_a_compressed_log(shop: SealedShop) -> None:
     )
     assert sql(shop.target, query) == sql(shop.source, query)
     assert "20971521" in sql(shop.target, query)
+
+
+def test_accounts_of_the_source_do_not_become_those_of_the_scratch_server(shop: SealedShop) -> None:
+    """Also not its administrator's password: the scratch server would refuse us."""
+    shop.full()
+    sql(shop.source, "CREATE USER 'larapee-restore'@'localhost' IDENTIFIED BY 'x'; CREATE USER 'root'@'127.0.0.9'")
+    sql(shop.source, "INSERT INTO larapos.emptied VALUES (1); ALTER USER root@localhost IDENTIFIED BY 'x'")
+    back = ["/usr/bin/mariadb", "--no-defaults", f"--socket={shop.source.socket}", "--user=root", "--password=x"]
+    subprocess.run([*back, "-e", "ALTER USER root@localhost IDENTIFIED BY ''"], check=True)
+    name = current_log(shop.source)
+    shop.seal()
+    groups = list(groups_of(next(shop.root.glob(f"spool-*/{name}"))))
+    sql(shop.source, "DROP USER 'larapee-restore'@'localhost', 'root'@'127.0.0.9'")
+    shop.restore(to=f"{name}:{groups[-2].end}")
+    assert sql(shop.target, "SELECT id FROM larapos.emptied").strip() == "1"
 
 
 def test_a_schema_of_another_name_on_a_strict_target(shop: SealedShop) -> None:

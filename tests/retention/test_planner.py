@@ -103,7 +103,8 @@ def test_what_stays_can_be_restored_and_what_goes_has_a_better_successor(
         # While a full is there, so is all that was sealed until the next one.
         assert full not in left or {each.artifact for each in followers} <= left
     # Behind the last set that goes nothing is missing: each full there is followed to the end of the stream.
-    behind = max(dropped, default=-1) + 1
+    needed = {entry.backup_set.index for entry in plan.kept if entry.code == _retention.NEEDED}
+    behind = max(dropped | needed, default=-1) + 1
     for each in oracle.sets[behind:]:
         for dump in each.parts["db"][:1]:
             assert {follower.artifact for follower in oracle.database.chains[dump.artifact]} <= left

@@ -85,6 +85,7 @@ class Recovery:
             step.fact(
                 f"at the fingerprint of {plan['fingerprint']['taken_at']} all its tables and answers were compared"
             )
+            step.fact(f"recovery point {plan['recovery_point']}: all is there that was committed before it")
             step.fact(f"process {stage.new_server.pid}, by an account that may fill {DATABASE} and nothing else")
 
     def compare_database(self, moment: Moment) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from . import _chain, _db_chain, _sets
+from . import _chain, _sets
 from ._manifest import Manifest
 
 
@@ -26,7 +26,7 @@ def chain_faults(manifests: t.Collection[Manifest]) -> tuple[dict[str, str], dic
     """
     _chains, astray = _chain.file_chains(_of(_sets.UPLOADS, manifests))
     database = _of(_sets.DATABASE, manifests)
-    chains, why = _db_chain.db_chains(database)
+    chains, why = _sets.database_chains(database)
     astray.update(why)
     astray.update(_sets.unfollowed(chains))
     numbered = {(each.epoch, each.sequence): each for each in database if each.kind == "db_increment"}
@@ -47,7 +47,7 @@ def reached(manifests: t.Collection[Manifest]) -> dict[str, dt.datetime]:
     chains, _astray = _chain.file_chains(_of(_sets.UPLOADS, manifests))
     if chains:
         found[_sets.UPLOADS] = chains[-1].last.recovery_point
-    of_database, _why = _db_chain.db_chains(_of(_sets.DATABASE, manifests))
+    of_database, _why = _sets.database_chains(_of(_sets.DATABASE, manifests))
     if of_database:
         found[_sets.DATABASE] = of_database[-1].recovery_point
     return found

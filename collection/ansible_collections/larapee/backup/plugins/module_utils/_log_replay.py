@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _fingerprint, _transfer
-from ._aim import Transaction
+from ._aim import Seeker, Transaction
 from ._binlog import _names
 from ._binlog._event_status import EventStatuses
 from ._binlog._walker import Walker
@@ -38,19 +38,25 @@ def place_of(position: t.Mapping[str, t.Any]) -> Place:
     return (_names.log_number(str(position["file"])), int(position["position"]))
 
 
-def fingerprints(entries: t.Sequence[Entry], *, stop: Place) -> list[Entry]:
-    """Those of *entries*, a full and its increments, with a fingerprint between the full and *stop*; newest first."""
+def fingerprints(entries: t.Sequence[Entry], *, following: Transaction | None) -> list[Entry]:
+    """Those of *entries*, a full and its increments, whose fingerprint the replay passes; newest first.
+
+    It ends before the transaction *following*. A position may lie behind what the server notes between transactions.
+    """
     start = place_of(entries[0].manifest.position)
+    limit = place_of(entries[-1].manifest.position)
+    if following is not None:
+        limit = (_names.log_number(following.file), following.start)
     found = []
     for entry in entries:
         told = entry.manifest.document.get("fingerprint")
-        if told and entry.companion_path is not None and start <= place_of(told) <= stop:
+        if told and entry.companion_path is not None and start <= place_of(told) <= limit:
             found.append((place_of(told), entry))
     return [entry for _place, entry in sorted(found, key=lambda each: each[0], reverse=True)]
 
 
 class LogReplay:
-    """One replay of *logs*, which *walk* placed, after the full of *entries*, up to *stop*.
+    """One replay of *logs*, which *walk* placed, after the full of *entries*, up to where *seeker* says.
 
     ``compared`` names the artifact whose fingerprint was compared.
     """
@@ -62,15 +68,18 @@ class LogReplay:
         *,
         entries: t.Sequence[Entry],
         walk: LogWalk,
-        stop: Transaction,
+        seeker: Seeker,
         identity: str | None,
         run_id: str,
     ) -> None:
+        if seeker.last is None:
+            raise ValueError("there is nothing to replay")
         self._scratch = scratch
         self._logs = logs
         self._entries = entries
         self._walk = walk
-        self._stop = stop
+        self._stop = seeker.last
+        self._following = seeker.following
         self._identity = identity
         self._run_id = run_id
         self._database = scratch.wanted.database
@@ -126,7 +135,7 @@ class LogReplay:
 
     def _read_fingerprint(self) -> _fingerprint.Fingerprint | None:
         """The newest one that can be read."""
-        for entry in fingerprints(self._entries, stop=(_names.log_number(self._stop.file), self._stop.position)):
+        for entry in fingerprints(self._entries, following=self._following):
             try:
                 found = _fingerprint.read_companion(entry, identity=self._identity)
             except BackupError as exc:

@@ -35,7 +35,7 @@ from . import (
     _scratch_server,
     _tip,
 )
-from ._aim import Seeker, Transaction
+from ._aim import Seeker
 from ._catalog import Catalogue, Entry
 from ._choose import Choice
 from ._errors import BackupError
@@ -237,8 +237,7 @@ class _Restore:
         self._timer.note("load")
 
     def _restore_log(self, choice: Choice, target: Target, outcome: RestoreOutcome) -> None:
-        scratch, stop = t.cast(Scratch, self._scratch), t.cast(Seeker, self._seeker).last
-        logs = t.cast(RelayLogs, self._logs)
+        scratch, logs = t.cast(Scratch, self._scratch), t.cast(RelayLogs, self._logs)
         logs.finish()
         scratch.start()
         self._timer.note("start")
@@ -247,7 +246,7 @@ class _Restore:
             logs,
             entries=choice.entries,
             walk=t.cast(LogWalk, self._walk),
-            stop=t.cast(Transaction, stop),
+            seeker=t.cast(Seeker, self._seeker),
             identity=self._request.identity,
             run_id=self._request.run_id,
         )

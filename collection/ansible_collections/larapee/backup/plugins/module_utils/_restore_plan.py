@@ -67,18 +67,18 @@ def make_plan(
     """The plan; without a *seeker* the log was not opened, and only its end is known. *scratch*: the directory."""
     full = choice.full.manifest
     point = _manifest.format_time(recovery_point(choice, seeker))
-    stop = _stop(choice, seeker)
     return {
         "artifact": choice.full.name,
         "artifacts": [entry.name for entry in choice.entries],
-        "set": full.set_number,
+        # The files of that moment are restored with it: those of the full's own set would lack what rows name.
+        "set": choice.wish.number or choice.entries[-1].manifest.set_number,
         "branch": full.branch,
         "to": choice.wish.text,
         "recovery_point": point,
-        "position": stop,
+        "position": _stop(choice, seeker),
         "transactions": 0 if not choice.increments else None if seeker is None else seeker.count,
         "next_transaction": seeker.following.document() if seeker and seeker.following else None,
-        "fingerprint": _fingerprint(choice, stop),
+        "fingerprint": _fingerprint(choice, seeker),
         "plain_size": full.plain_size,
         "log_bytes": log_bytes(choice) if choice.increments else 0,
         "scratch": scratch if choice.increments else None,
@@ -100,11 +100,11 @@ def _stop(choice: Choice, seeker: Seeker | None) -> dict[str, t.Any]:
     return last.manifest.position
 
 
-def _fingerprint(choice: Choice, stop: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+def _fingerprint(choice: Choice, seeker: Seeker | None) -> dict[str, t.Any] | None:
     """The nearest fingerprint at or before the stop; None: nobody knows the last receipt."""
     if not choice.increments:
         return None
-    found = _log_replay.fingerprints(choice.entries, stop=_log_replay.place_of(stop))
+    found = _log_replay.fingerprints(choice.entries, following=seeker.following if seeker is not None else None)
     if not found:
         return None
     told = found[0].manifest.document["fingerprint"]

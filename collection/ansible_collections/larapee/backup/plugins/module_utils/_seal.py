@@ -153,7 +153,7 @@ class _Run:
             if not self._check_mode:
                 _epoch.note_forced(request.state_path, branch=request.branch, demand=demand)
             return None
-        found = _seal_stream.find_standing(self._credible(), branch=request.branch)
+        found = _seal_stream.find_standing(self._credible(), branch=request.branch, database=request.database)
         if isinstance(found, str):
             self.outcome.needs_full = found
             return None

@@ -33,7 +33,7 @@ class Standing:
         return self.full.artifact if _number(self.full) > _number(last) else last.artifact
 
 
-def find_standing(catalogue: Catalogue, *, branch: str) -> Standing | str:
+def find_standing(catalogue: Catalogue, *, branch: str, database: str) -> Standing | str:
     """Where the stream of *branch* stands; else, why a full is needed first."""
     entries = [
         entry
@@ -50,6 +50,8 @@ def find_standing(catalogue: Catalogue, *, branch: str) -> Standing | str:
     if not own:
         return f"the newest full {newest.artifact} does not count: {unusable.get(newest.artifact, 'it is unusable')}"
     full = own[-1].full
+    if full.document["database"] != database:
+        return f"the newest full {full.artifact} is of the database {full.document['database']}"
     place = _db_stream.key_of(full)
     if place is None:
         return f"the newest full {full.artifact} does not say where the binary log stood"

@@ -135,7 +135,7 @@ class _Builder:
     def __init__(self, found: t.Sequence[Manifest], known_kinds: t.Iterable[str]) -> None:
         self._families = sorted({FAMILIES[kind] for kind in (*known_kinds, *(each.kind for each in found))})
         uploads, why_uploads = _chain.file_chains(each for each in found if FAMILIES[each.kind] == UPLOADS)
-        database, why_database = _db_chain.db_chains(each for each in found if FAMILIES[each.kind] == DATABASE)
+        database, why_database = database_chains(each for each in found if FAMILIES[each.kind] == DATABASE)
         self._chains = {chain.full.artifact: chain.artifacts for chain in uploads}
         self._chains.update((chain.full.artifact, chain.artifacts) for chain in database)
         self._unfollowed = unfollowed(database)
@@ -209,6 +209,23 @@ class _Builder:
         return next((self._ordered[at] for at in range(end - 1, -1, -1) if self._ordered[at].kind == kind), None)
 
 
+def database_chains(manifests: t.Iterable[Manifest]) -> tuple[list[DbChain], dict[str, str]]:
+    """As ``db_chains``, without those that are in no chain because the chains hold all their binary logs already.
+
+    An increment that was lost at one place is sealed again, and then another place has both.
+    """
+    known = {each.artifact: each for each in manifests}
+    chains, astray = _db_chain.db_chains(known.values())
+    if astray:
+        held = {log for chain in chains for each in chain.increments for log in _logs(each)}
+        astray = {name: why for name, why in astray.items() if not _logs(known[name]) <= held}
+    return chains, astray
+
+
+def _logs(increment: Manifest) -> frozenset[tuple[str, str, str]]:
+    return frozenset((increment.epoch, each["name"], each["sha256"]) for each in increment.document["files"])
+
+
 def unfollowed(chains: t.Iterable[DbChain]) -> dict[str, str]:
     """The fulls, of chains in order, that the stream of their epoch has gone past without joining them; and why."""
     found: dict[str, str] = {}
@@ -276,6 +293,7 @@ __all__ = (
     "Position",
     "backup_sets",
     "database_at",
+    "database_chains",
     "position",
     "unfollowed",
 )

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: db_restore
-short_description: Restore a full into an empty or confirmed database
+short_description: Restore a database to any point, into an empty or confirmed one
 version_added: 0.1.0
 author: LaraPee contributors (@larapee)
 description:
-  - Chooses the newest intact full of a branch, proves that it opens to the bytes that were backed up, and loads it.
+  - Chooses the newest intact full of a branch that reaches the wanted point, and the increments that follow it.
+  - A full alone is proven to open to the bytes that were backed up, and loaded.
+  - With increments, every binary log file is checked, then replayed on a scratch server below O(scratch_path), by that
+    server's own replication thread and for the one schema only; its outcome is compared with the newest fingerprint
+    before the point, and loaded into the target. The target sees no statement of the log.
   - Refuses another branch's set, unsigned or changed artifacts, a server of another engine, and a target that is not
     empty unless O(confirm) names the branch.
   - A failed restore leaves an empty target empty; a replaced one is marked unusable by the table
@@ -19,7 +23,9 @@ description:
 attributes:
   check_mode:
     support: full
-    description: Returns the plan - which artifact, up to which moment, what it replaces.
+    description:
+      - Returns the plan - which artifacts, up to which transaction, how long it takes, what is lost and what it
+        replaces. The increments are opened for it, except for V(latest).
   diff_mode:
     support: none
     description: The plan says what is replaced.
@@ -41,7 +47,10 @@ options:
     required: true
     version_added: 0.1.0
   to:
-    description: V(latest), or a time (UTC), C(set:number), C(gtid:...) or C(file:position) at which a full stands.
+    description:
+      - V(latest), a time in UTC such as V(2026-11-22T14:32:10Z), C(set:number), C(gtid:...) or C(file:position).
+      - Of a time, everything is there that was committed before that second, and nothing of it or later. Of a GTID or
+        a position, that transaction is there too. The own moment and position of a full name the full.
     type: str
     default: latest
     version_added: 0.1.0
@@ -54,6 +63,13 @@ options:
     description: The database (schema) to fill. It is created with the character set and collation of the backup.
     type: str
     required: true
+    version_added: 0.1.0
+  scratch_path:
+    description:
+      - A directory on the target for the scratch server of a replay; it takes about twice the database's size for that
+        time, and holds the shop's rows in clear. By default C(scratch) below O(state_path).
+      - As root, the server runs as the account C(mysql) where that account can get to the directory.
+    type: path
     version_added: 0.1.0
   confirm:
     description: The branch's code, typed by a person, to replace a database that is not empty.
@@ -71,17 +87,32 @@ EXAMPLES = r"""
     age_identity_file: /home/restorer/larapee.agekey
     db_option_file: /root/restore.cnf
     db_name: larapos
+
+- name: Show what came before the wrong UPDATE of 14:32:10 UTC
+  larapee.backup.db_restore:
+    branch: branch-001
+    source: /var/backups/larapee/local
+    to: "2026-11-22T14:32:10Z"
+    allowed_signers: /etc/larapee-backup/allowed_signers
+    age_identity_file: /home/restorer/larapee.agekey
+    db_option_file: /root/restore.cnf
+    db_name: larapos
+  check_mode: true
 """
 
 RETURN = r"""
 plan:
   description:
-    - What was, or would be, restored - artifact, set (its number), recovery_point (UTC), position, server, database,
-      what it replaces, what is lost.
+    - What was, or would be, restored - artifact (the full), artifacts, set (the full's number), recovery_point (UTC),
+      position (of the last transaction that comes back), next_transaction (the first that does not), transactions,
+      fingerprint (the nearest before the point, with the receipt, null when nobody knows it), compared (the artifact
+      whose fingerprint was equal), expected (seconds by step, and whether they were measured on this host), server,
+      database, what it replaces, what is lost.
   type: dict
   returned: success
 seconds:
-  description: Seconds by step - choose, open, load.
+  description:
+    - Seconds by step - choose, open, load; with increments choose, walk, start, load, replay, compare, prove, transfer.
   type: dict
   returned: success
 report:
@@ -107,6 +138,7 @@ def main() -> None:
             "to": {"type": "str", "default": "latest"},
             "db_option_file": {"type": "path", "required": True},
             "db_name": {"type": "str", "required": True},
+            "scratch_path": {"type": "path"},
             "confirm": {"type": "str", "default": ""},
         }
     )
@@ -125,6 +157,7 @@ def main() -> None:
                     to=options["to"],
                     identity=options["age_identity"],
                     confirm=options["confirm"],
+                    scratch_path=options["scratch_path"] or "",
                 ),
                 check_mode=module.check_mode,
             )

@@ -14,6 +14,7 @@ description:
   - A set goes only when it is older than O(keep_days) and a newer set of the branch is complete and, hashed and its
     signatures checked at this moment, intact at this place. A newer set of another epoch, or one that lost two fifths
     or more of the rows or files, replaces nothing until it was opened or is acknowledged (O(acknowledge)).
+  - Increments of the database go with the full that they follow, all until the next full, and never before it.
   - The newest opened set and all after it stay, so does what is pinned, what is being read, and everything while the
     branch is on hold. A clock that jumps ages nothing.
   - Sets that are over age and cannot be replaced stay, and fail the module after it has done what it could.

@@ -11,9 +11,10 @@ short_description: Verify the artifacts of one place from its catalogue
 version_added: 0.1.0
 author: LaraPee contributors (@larapee)
 description:
-  - Checks every artifact that the manifests of a place name - C(intact) (present, SHA-256 and signature right, no
-    number missing; needs no key), C(opened) (decrypted and decompressed to the recorded SHA-256; needs an identity) and
-    C(proven) (a restore drill did it; only reported here).
+  - Checks every artifact that the manifests of a place name - C(intact) (present, SHA-256 and signature right, chain
+    unbroken, no number missing; needs no key), C(opened) (decrypted and decompressed to the recorded SHA-256, and an
+    increment of the database holds the binary log files that its manifest describes; needs an identity) and C(proven)
+    (a restore drill did it; only reported here).
   - Results are V(OK), V(FAILED), V(NOT RUN) (a check in reach that could not run) and V(n/a here). Anything but OK and
     n/a here fails the module; so does a place with nothing to verify.
   - Writes C(<artifact>.verified.json) beside each artifact.

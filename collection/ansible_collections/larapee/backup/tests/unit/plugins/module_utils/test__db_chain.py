@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import random
-import time
 from typing import Any
 
 import pytest
@@ -230,6 +227,18 @@ def test_what_was_sealed_twice_is_used_once() -> None:
         assert len(chain.increments) == 3
 
 
+def test_of_two_ways_the_longer_one_is_taken() -> None:
+    made = hour()
+    again = sealed(20, 8, 8, gtids=(20, 30), base=made.full, previous=made.first)
+    chain, astray = only([*made.all(), again])
+    assert names(chain) == [made.first.artifact, made.second.artifact, made.third.artifact]
+    assert set(astray) == {again.artifact}
+    from_full = sealed(20, 7, 7, gtids=(10, 20), base=made.full, previous=made.full)
+    second = changed(made.second, **log_files(7, 9, before=10, after=40), previous=made.full.artifact)
+    chain, _astray = only([made.full, from_full, second, made.third])
+    assert names(chain) == [second.artifact, made.third.artifact]
+
+
 def _forked(made: Hour) -> Manifest:
     """The host was put back to before its second increment, and sealed other files of the same names."""
     files = log_files(8, 9, before=20, after=38)
@@ -255,6 +264,29 @@ def test_in_a_fork_a_full_that_no_increment_knows_stands_alone() -> None:
     chains, _astray = db_chains([*made.all(), _forked(made), stranger])
     assert (chains[1].full, chains[1].increments) == (stranger, ())
     assert "may be of another life of the server" in str(chains[1].broken)
+
+
+def test_in_a_fork_a_full_that_a_later_increment_knows_is_of_that_life() -> None:
+    made = hour()
+    slow = full(8, file=9, gtid=33, sequence=2)
+    third = changed(made.third, base=slow.artifact)
+    last = changed(_forked(made), sequence=6, created_at="2026-11-22T00:06:00Z")
+    chains, _astray = db_chains([made.full, made.first, made.second, third, last, slow])
+    assert names(chains[1]) == [made.second.artifact, third.artifact]
+
+
+@pytest.mark.parametrize(("epoch", "minute"), [(None, 9), (OTHER_EPOCH, 9), (OTHER_EPOCH, 7)])
+def test_a_number_given_twice_is_a_branch_that_went_back(epoch: str | None, minute: int) -> None:
+    made = hour()
+    lost_life = full(8, file=9, gtid=33, sequence=2)
+    changes: dict[str, Any] = {"epoch": epoch} if epoch else {}
+    this_life = full(minute, file=9, gtid=35, sequence=2, **changes)
+    chains, _astray = db_chains([*made.all(), lost_life, this_life])
+    (chain,) = [each for each in chains if each.full == lost_life]
+    assert chain.increments == ()
+    one, other = sorted((lost_life.artifact, this_life.artifact))
+    assert f"{one} and {other} have one number, 2 (the branch was rolled back)" in str(chain.broken)
+    assert len(chains[0].increments) == 3
 
 
 def test_an_increment_that_continues_another_one_is_not_joined() -> None:
@@ -341,31 +373,3 @@ def test_other_kinds_do_not_count() -> None:
     config = check_manifest(manifest_document("config-20261122-1432.tar.zst"))
     chain, astray = only([config, *made.all()])
     assert (len(chain.increments), astray) == (3, {})
-
-
-def test_ten_weeks_of_increments_take_seconds() -> None:
-    """One every five minutes, with a full a day."""
-    stands = full(0, file=1, gtid=0)
-    template = sealed(1, 1, 1, gtids=(0, 10), base=stands, previous=stands)
-    fulls: list[Manifest] = []
-    increments: list[Manifest] = []
-    for number in range(20_000):
-        day = number // 288
-        if number % 288 == 0:
-            at = {"file": f"mysql-bin.{number + 1:06d}", "position": 400, "gtid": f"1-1-{10 * number}", "time": "-"}
-            document = {**stands.document, "start": at, "end": at}
-            fulls.append(dataclasses.replace(stands, document=document, artifact=f"full {day}", sequence=day + 1))
-        previous = increments[-1] if increments else fulls[0]
-        files = log_files(number + 1, number + 1, before=10 * number, after=10 * number + 10)
-        document = {**template.document, **files, "base": fulls[-1].artifact, "previous": previous.artifact}
-        increments.append(
-            dataclasses.replace(template, document=document, artifact=f"increment {number}", sequence=number + 1)
-        )
-    everything = [*fulls, *increments]
-    random.Random(20261122).shuffle(everything)  # noqa: S311 - an order, not a secret
-    began = time.process_time()
-    chains, astray = db_chains(everything)
-    took = time.process_time() - began
-    assert [len(chain.increments) for chain in chains] == [20_000 - 288 * day for day in range(len(fulls))]
-    assert astray == {}
-    assert took < 10

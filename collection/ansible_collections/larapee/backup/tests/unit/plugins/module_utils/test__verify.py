@@ -354,6 +354,20 @@ def test_a_gap_that_no_number_tells_is_named_although_a_later_full_stands_behind
     assert list(reasons(place)) == [f"after {chain[0]}"]
 
 
+def test_an_increment_that_was_lost_elsewhere_and_sealed_again_is_no_fault(place: Place) -> None:
+    full = full_of(place, "db-20261121-2315", 1)
+    chain = chain_of(place, 1, 2, full=full, minute=5)
+    again = {**log_files(2, 3, before=1, after=3), "base": full, "previous": chain[0]}
+    place.put("db-20261122-0015.binlog.zst.age", sequence=3, **again)
+    assert reasons(place) == {}
+    assert verify(place).recovery_point == "2026-11-22T00:15:00Z"
+    # With another content it is no copy: the server was rolled back, and the later life counts.
+    other = {**again, **log_files(2, 2, before=1, after=2), "previous": chain[0]}
+    other["files"][0]["sha256"] = "7" * 64
+    place.put("db-20261122-0016.binlog.zst.age", sequence=4, **other)
+    assert list(reasons(place)) == [chain[1], "db-20261122-0015.binlog.zst.age"]
+
+
 def test_an_increment_that_another_branch_signed_is_in_no_chain(place: Place) -> None:
     full = full_of(place, "db-20261121-2315", 1)
     chain = chain_of(place, 1, 2, full=full, minute=5)

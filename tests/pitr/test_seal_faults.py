@@ -1,0 +1,475 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Crashes of the server, and servers that are not the one that was sealed: what goes on, and what is named as a gap."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pymysql
+import pytest
+
+from ansible_collections.larapee.backup.plugins.module_utils import _clock, _db_chain, _epoch
+from ansible_collections.larapee.backup.plugins.module_utils._binlog._walker import Walker
+from ansible_collections.larapee.backup.plugins.module_utils._catalog import read_catalogue
+from larapee_runner.demo.server import ThrowawayServer
+from tests.database.estate import BRANCH, DATABASE, sql
+from tests.pitr.sealing import SealingBranch, picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ansible_collections.larapee.backup.plugins.module_utils._binlog._facts import Group
+    from ansible_collections.larapee.backup.plugins.module_utils._manifest import Manifest
+    from tests.database.estate import Keys
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ThrowawayServer]:
+    running = ThrowawayServer(tmp_path / "server")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.destroy()
+
+
+@pytest.fixture
+def branch(server: ThrowawayServer, target: ThrowawayServer, keys: Keys, tmp_path: Path) -> SealingBranch:
+    return SealingBranch(source=server, target=target, keys=keys, root=tmp_path)
+
+
+class Clock:
+    """The branch's clock, ahead or behind by ``off``."""
+
+    def __init__(self) -> None:
+        self.off = dt.timedelta()
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + self.off
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    wrong = Clock()
+    monkeypatch.setattr(_clock, "now", wrong.now)
+    return wrong
+
+
+def require_recovered(branch: SealingBranch, full: Manifest) -> list[Manifest]:
+    """One chain from *full* to the end, which the stock replay turns into what the server has; returns its parts."""
+    manifests = [entry.manifest for entry in read_catalogue(str(branch.local)).entries]
+    chains, astray = _db_chain.db_chains(manifests)
+    assert astray == {}
+    (chain,) = (each for each in chains if each.full.artifact == full.artifact)
+    assert chain.broken is None
+    branch.replay(branch.target, full, list(chain.increments))
+    assert picture(branch.target) == picture(branch.source)
+    assert branch.verify(identity=branch.keys.identity).failures == []
+    return list(chain.increments)
+
+
+def require_healed(branch: SealingBranch, *, because: str) -> None:
+    """The run after a gap asks for a full; that one begins a new epoch, and then all goes on."""
+    outcome = branch.seal()
+    assert (outcome.manifest, outcome.unchanged) == (None, False)
+    assert because in str(outcome.needs_full)
+    fulls = read_catalogue(str(branch.local)).of_kind("db_full")
+    full = branch.full()
+    assert full.epoch not in {entry.manifest.epoch for entry in fulls}
+    assert because in full.document["epoch_reason"]
+    branch.sell()
+    made = branch.increment()
+    assert (made.document["base"], made.epoch) == (full.artifact, full.epoch)
+    branch.replay(branch.target, full, [made])
+    assert picture(branch.target) == picture(branch.source)
+    assert branch.left_over() == []
+
+
+def test_purged_before_it_was_sealed(branch: SealingBranch) -> None:
+    branch.full()
+    branch.sell()
+    last = branch.increment()
+    branch.sell()
+    lost = list(branch.logs())[-1]
+    sql(branch.source, "FLUSH BINARY LOGS")
+    branch.sell()
+    files, oldest = branch.files(), branch.purge()
+    why = f"{lost} was removed before it was sealed, the oldest that the server has is {oldest}"
+    assert f"Failed to seal the binary logs of {BRANCH}: {why}." in branch.gap()
+    assert branch.files() == files
+    assert last.artifact in files
+    require_healed(branch, because=why)
+
+
+def test_purged_in_the_moment_of_reading(branch: SealingBranch, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ansible_collections.larapee.backup.plugins.module_utils._seal_spool import LogReader
+
+    branch.full()
+    branch.sell()
+    lost = list(branch.logs())[-1]
+    real = LogReader.fetch
+
+    def fetch(self: LogReader, names: list[str]) -> None:
+        branch.purge()
+        real(self, names)
+
+    monkeypatch.setattr(LogReader, "fetch", fetch)
+    assert f"{lost} was removed before it was sealed" in branch.gap()
+    monkeypatch.undo()
+    require_healed(branch, because=lost)
+
+
+def test_a_full_beyond_what_was_purged_goes_on_without_another(branch: SealingBranch) -> None:
+    branch.full()
+    branch.sell()
+    branch.increment()
+    branch.sell()
+    sql(branch.source, "FLUSH BINARY LOGS; FLUSH BINARY LOGS")
+    later = branch.full()
+    assert branch.purge() == later.position["file"]
+    branch.sell()
+    outcome = branch.seal()
+    assert outcome.manifest is not None
+    assert outcome.manifest.document["previous"] == later.artifact
+    assert any(
+        "after a gap" in warning and "was removed before it was sealed" in warning for warning in outcome.warnings
+    )
+    branch.replay(branch.target, later, [outcome.manifest])
+    assert picture(branch.target) == picture(branch.source)
+
+
+def test_after_a_gap_a_full_is_forced_once_and_then_hourly(branch: SealingBranch, clock: Clock) -> None:
+    def lose() -> str:
+        branch.sell()
+        lost = list(branch.logs())[-1]
+        sql(branch.source, "FLUSH BINARY LOGS")
+        branch.purge()
+        return lost
+
+    branch.full()
+    lost = lose()
+    assert lost in branch.gap()
+    # The full that was asked for did not come about: the next run asks again.
+    assert lost in str(branch.seal().needs_full)
+    assert lost in str(branch.seal().needs_full)
+    branch.full()
+    again = lose()
+    assert again in branch.gap()
+    fulls = len(read_catalogue(str(branch.local)).of_kind("db_full"))
+    for _run in range(3):
+        said = branch.gap()
+        assert again in said
+        assert "A full was taken for such a gap less than an hour ago" in said
+    clock.off = HOUR
+    assert again in str(branch.seal().needs_full)
+    assert len(read_catalogue(str(branch.local)).of_kind("db_full")) == fulls
+    branch.full()
+    # A full by hand, or at night, is as good at any time.
+    assert lose() in branch.gap()
+    branch.full()
+    branch.sell()
+    branch.increment()
+    # The clock is put right: what was forced in the future holds nothing up.
+    clock.off = dt.timedelta()
+    lost = lose()
+    assert lost in branch.gap()
+    assert lost in str(branch.seal().needs_full)
+
+
+def test_a_restore_makes_the_next_run_take_a_full_at_once(branch: SealingBranch) -> None:
+    branch.full()
+    for _restore in range(2):
+        _epoch.demand(str(branch.state), branch=BRANCH, because="restored from db-1")
+        assert branch.seal().needs_full == "restored from db-1"
+        branch.full()
+        branch.sell()
+        branch.increment()
+
+
+def test_killed_under_load(branch: SealingBranch) -> None:
+    """Whatever the server still has after its own recovery is sealed, and the chain goes on."""
+    full = branch.full()
+    for _crash in range(3):
+        with selling(branch):
+            time.sleep(0.5)
+            branch.increment()
+            time.sleep(0.3)
+            branch.source.kill()
+        branch.source.start()
+        branch.sell()
+        outcome = branch.seal()
+        assert outcome.manifest is not None
+        ends = [each["end"] for each in outcome.manifest.document["files"]]
+        assert ends == ["crash", "rotate"]
+        assert any("as after a crash of the server" in warning for warning in outcome.warnings)
+    require_recovered(branch, full)
+
+
+@contextlib.contextmanager
+def selling(branch: SealingBranch) -> Iterator[None]:
+    over = threading.Event()
+
+    def sell() -> None:
+        with contextlib.suppress(pymysql.MySQLError, OSError):
+            connection = branch.source.connect(database=DATABASE)
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                while not over.is_set():
+                    cursor.execute("INSERT INTO orders (total, slip) VALUES (1.5, RANDOM_BYTES(2000))")
+
+    threads = [threading.Thread(target=sell) for _till in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def groups(path: Path) -> list[Group]:
+    found: list[Group] = []
+    walker = Walker("mariadb", on_group=found.append)
+    walker.feed(path.read_bytes())
+    return found
+
+
+def events(path: Path, group: Group) -> list[int]:
+    """Where the events of *group* end."""
+    raw = path.read_bytes()
+    at, ends = group.start, []
+    while at < group.end:
+        at += int.from_bytes(raw[at + 9 : at + 13], "little")
+        ends.append(at)
+    return ends
+
+
+def cut_within_an_event(path: Path, last: Group) -> None:
+    os.truncate(path, last.end - 1000)
+
+
+def cut_between_events(path: Path, last: Group) -> None:
+    os.truncate(path, events(path, last)[1])
+
+
+def cut_within_a_header(path: Path, last: Group) -> None:
+    os.truncate(path, events(path, last)[1] + 7)
+
+
+def zeros_at_the_end(path: Path, last: Group) -> None:
+    with path.open("r+b") as file:
+        file.seek(last.end - 1000)
+        file.write(bytes(1000))
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [cut_within_an_event, cut_between_events, cut_within_a_header, zeros_at_the_end],
+    ids=lambda each: each.__name__,
+)
+def test_a_crash_in_the_middle_of_an_event(branch: SealingBranch, tear: object) -> None:
+    """What the power cut left of the file's end is not replayed, and the server has rolled it back too."""
+    full = branch.full()
+    branch.sell()
+    first = branch.increment()
+    branch.sell(2)
+    sql(branch.source, "INSERT INTO orders (slip) VALUES (RANDOM_BYTES(5000))", database=DATABASE)
+    name = list(branch.logs())[-1]
+    branch.source.kill()
+    path = branch.log_path(name)
+    *_before, whole, last = groups(path)
+    tear(path, last)  # type: ignore[operator]
+    branch.source.start()
+    listed = branch.logs()[name]
+    branch.sell(note="after")
+    outcome = branch.seal()
+    assert outcome.manifest is not None
+    torn, *_others = outcome.manifest.document["files"]
+    assert (torn["name"], torn["end"], torn["size"]) == (name, "crash", whole.end)
+    assert torn["size"] < listed
+    assert outcome.manifest.document["largest_event"] < 5000
+    assert outcome.manifest.document["previous"] == first.artifact
+    branch.sell(note="later")
+    branch.increment()
+    # From a full in the torn file's predecessor, and from one right after the crash.
+    require_recovered(branch, full)
+    assert branch.seal().unchanged
+
+
+def test_a_full_in_a_file_that_is_torn_later(branch: SealingBranch) -> None:
+    full = branch.full()
+    branch.sell()
+    branch.restart(kill=True)
+    branch.sell()
+    assert branch.increment().document["files"][0]["end"] == "crash"
+    require_recovered(branch, full)
+
+
+@pytest.mark.parametrize("where", ["checksum", "length"])
+def test_a_damaged_file_is_a_gap(branch: SealingBranch, where: str) -> None:
+    branch.full()
+    branch.sell()
+    branch.increment()
+    branch.sell(2)
+    name = list(branch.logs())[-1]
+    sql(branch.source, "FLUSH BINARY LOGS")
+    path = branch.log_path(name)
+    first = groups(path)[0]
+    with path.open("r+b") as file:
+        file.seek(first.end - 40 if where == "checksum" else first.start + 9)
+        file.write(b"\xaa\xaa")
+    assert name in branch.gap()
+    require_healed(branch, because=name)
+
+
+def test_reset_master(branch: SealingBranch) -> None:
+    branch.full()
+    branch.sell()
+    branch.increment()
+    branch.sell()
+    branch.increment()
+    sql(branch.source, "RESET MASTER")
+    branch.sell()
+    assert "the binary log went back: the server writes mysql-bin.000001" in branch.gap()
+    require_healed(branch, because="the binary log went back")
+
+
+def test_reset_master_that_caught_up_with_the_numbers(branch: SealingBranch) -> None:
+    branch.full()
+    branch.sell()
+    last = branch.increment()
+    sql(branch.source, "RESET MASTER")
+    for _file in range(6):
+        branch.sell()
+        sql(branch.source, "FLUSH BINARY LOGS")
+    assert last.position["file"] in branch.logs()
+    assert "the binary log was reset, or the server was rolled back" in branch.gap()
+    require_healed(branch, because="the binary log was reset")
+
+
+def test_reset_master_after_a_full_that_nothing_followed(branch: SealingBranch) -> None:
+    full = branch.full()
+    sql(branch.source, "RESET MASTER")
+    assert full.artifact in branch.gap()
+    require_healed(branch, because=full.artifact)
+
+
+@pytest.mark.parametrize("server_id", [1, 7], ids=["the-same-id", "another-id"])
+@pytest.mark.parametrize("after", ["full", "increment"])
+def test_a_server_built_anew(
+    branch: SealingBranch, target: ThrowawayServer, keys: Keys, tmp_path: Path, server_id: int, after: str
+) -> None:
+    """By the same steps as the first one: the same names, positions and GTIDs come again."""
+    branch.full()
+    if after == "increment":
+        branch.sell()
+        branch.increment()
+    branch.source.kill()
+    time.sleep(0 if after == "increment" else 1.1)
+    with ThrowawayServer(tmp_path / "anew", server_id=server_id) as anew:
+        again = SealingBranch(source=anew, target=target, keys=keys, root=tmp_path)
+        for _sale in range(2):
+            again.sell()
+        if after == "increment":
+            sql(anew, "FLUSH BINARY LOGS")
+            again.sell()
+        if server_id == 7:
+            assert "another server, with server_id 7" in again.gap()
+        else:
+            with pytest.MonkeyPatch.context() as patch:
+                # Servers are not built anew within a minute; the clocks of tests cannot wait for one.
+                from ansible_collections.larapee.backup.plugins.module_utils import _seal_join
+
+                patch.setattr(_seal_join, "_CLOCKS_DIFFER_S", 0.0)
+                again.gap()
+        require_healed(again, because="")
+
+
+@pytest.mark.parametrize("then", ["sold", "idle", "caught-up", "caught-up-and-idle"])
+def test_a_data_directory_rolled_back_to_a_copy(branch: SealingBranch, tmp_path: Path, then: str) -> None:
+    """The server gives the same GTIDs again, to other sales, in files of the same names and sizes."""
+    branch.full()
+    branch.sell()
+    branch.increment()
+    branch.source.stop()
+    copy = tmp_path / "copy"
+    shutil.copytree(branch.source.datadir, copy)
+    branch.source.start()
+    branch.sell(2, note="kept")
+    sealed = branch.increment()
+    branch.source.kill()
+    shutil.rmtree(branch.source.datadir)
+    copy.rename(branch.source.datadir)
+    time.sleep(1.1)
+    branch.source.start()
+    if then != "idle":
+        branch.sell(2, note="lost")
+    if then.startswith("caught-up"):
+        sql(branch.source, "FLUSH BINARY LOGS")
+        assert branch.logs()[sealed.position["file"]] == sealed.position["position"]
+        assert sql(branch.source, "SELECT @@gtid_binlog_pos").strip() == sealed.position["gtid"]
+    if then == "caught-up":
+        branch.sell()
+    said = branch.gap()
+    assert sealed.artifact in said
+    require_healed(branch, because=sealed.artifact)
+
+
+def test_a_roll_back_is_noticed_without_what_the_state_remembers(branch: SealingBranch, tmp_path: Path) -> None:
+    test_state = branch.state / "files"
+    branch.full()
+    branch.sell()
+    branch.increment()
+    branch.source.stop()
+    shutil.copytree(branch.source.datadir, tmp_path / "copy")
+    branch.source.start()
+    branch.sell(2, note="kept")
+    sealed = branch.increment()
+    branch.source.kill()
+    shutil.rmtree(branch.source.datadir)
+    (tmp_path / "copy").rename(branch.source.datadir)
+    branch.source.start()
+    branch.sell(2, note="lost")
+    sql(branch.source, "FLUSH BINARY LOGS")
+    shutil.rmtree(test_state)
+    assert f"{sealed.position['file']} is another one on the server" in branch.gap()
+
+
+@pytest.mark.parametrize("jump", [dt.timedelta(days=-1), dt.timedelta(days=1)], ids=["back", "forward"])
+def test_the_clock_of_the_branch_jumps(branch: SealingBranch, clock: Clock, jump: dt.timedelta) -> None:
+    """Server and branch have one clock; order is by number, and that time went back is told."""
+    full = branch.full()
+    branch.sell()
+    before = branch.increment()
+    clock.off = jump
+    seconds = int((dt.datetime.now(dt.UTC) + jump).timestamp())
+    sql(
+        branch.source,
+        f"SET timestamp = {seconds}; INSERT INTO larapos.orders (note) VALUES ('jumped')",
+    )
+    jumped = branch.seal()
+    assert jumped.manifest is not None
+    backwards = jump < dt.timedelta()
+    assert jumped.manifest.document["time_went_back"] is backwards
+    assert any("The clock says" in warning for warning in jumped.warnings) is backwards
+    assert (jumped.manifest.created_at < before.created_at) is backwards
+    second = branch.full()
+    clock.off = dt.timedelta()
+    branch.sell()
+    after = branch.seal()
+    assert after.manifest is not None
+    assert after.manifest.document["time_went_back"] is not backwards
+    assert after.manifest.sequence == before.sequence + 2
+    assert len(require_recovered(branch, full)) == 3
+    branch.replay(branch.target, second, [after.manifest])
+    assert picture(branch.target) == picture(branch.source)
