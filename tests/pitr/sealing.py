@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.larapee.backup.plugins.module_utils._catalog import read_catalogue
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._seal import SealOutcome, SealRequest, seal_binlogs
 from larapee_runner.demo.accounts import create_log_reader
@@ -184,9 +185,26 @@ def pipe(*commands: list[str]) -> None:
     assert [process.wait() for process in running] == [0] * len(commands), said
 
 
+def require_healed(branch: SealingBranch, *, because: str) -> None:
+    """The run after a gap asks for a full; that one begins a new epoch, and then all goes on."""
+    outcome = branch.seal()
+    assert (outcome.manifest, outcome.unchanged) == (None, False)
+    assert because in str(outcome.needs_full)
+    fulls = read_catalogue(str(branch.local)).of_kind("db_full")
+    full = branch.full()
+    assert full.epoch not in {entry.manifest.epoch for entry in fulls}
+    assert because in full.document["epoch_reason"]
+    branch.sell()
+    made = branch.increment()
+    assert (made.document["base"], made.epoch) == (full.artifact, full.epoch)
+    branch.replay(branch.target, full, [made])
+    assert picture(branch.target) == picture(branch.source)
+    assert branch.left_over() == []
+
+
 def picture(server: ThrowawayServer) -> str:
     """All of the database; counters count what was rolled back too."""
     return re.sub(r" AUTO_INCREMENT=\d+", "", stock_picture(server))
 
 
-__all__ = ("NEVER_EXPIRES", "PASSWORD", "SealingBranch", "client", "lines", "picture", "pipe")
+__all__ = ("NEVER_EXPIRES", "PASSWORD", "SealingBranch", "client", "lines", "picture", "pipe", "require_healed")

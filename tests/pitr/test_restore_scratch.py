@@ -237,3 +237,17 @@ def test_a_server_that_dies_in_the_middle_is_told_from_a_bad_log(
     assert caught.value.reason == "scratch_failed"
     assert shop.leftovers() == []
     assert sql(shop.target, "SHOW DATABASES LIKE 'larapos'") == ""
+
+
+def test_an_interruption_while_it_starts_is_not_taken_for_a_server_that_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_options: object) -> None:
+        raise BackupError("Failed to finish: interrupted (signal 15).", reason="interrupted")
+
+    programs = _scratch_server.find_programs(WANTED)
+    with _scratch.scratch(str(tmp_path / "s"), run_id="one", programs=programs, wanted=WANTED) as scratch:
+        monkeypatch.setattr(_scratch, "connect", interrupted)
+        with pytest.raises(BackupError, match="interrupted"):
+            scratch.start()
+    assert list((tmp_path / "s").iterdir()) == []

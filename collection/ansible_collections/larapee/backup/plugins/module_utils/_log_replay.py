@@ -139,6 +139,8 @@ class LogReplay:
             try:
                 found = _fingerprint.read_companion(entry, identity=self._identity)
             except BackupError as exc:
+                if exc.reason == "interrupted":
+                    raise
                 self.warnings.append(f"The fingerprint of {entry.name} was not compared: {exc}")
                 continue
             self.compared = entry.name

@@ -178,7 +178,11 @@ class _Restore:
             tip = _tip.read_tip(request.source, branch=request.branch, allowed_signers=request.allowed_signers)
             part = tip["parts"]["database"]
             return (str(part["artifact"]), _manifest.parse_time(part["current_at"])) if part else None
-        except (BackupError, KeyError, TypeError, ValueError):
+        except BackupError as exc:
+            if exc.reason != "bad_tip":
+                raise
+            return None
+        except (KeyError, TypeError, ValueError):
             return None
 
     def _look_at_target(self, full: Entry) -> Target:

@@ -120,10 +120,14 @@ class Scratch:
         self._process = self._start(argv)
         deadline = time.monotonic() + _START_SECONDS
         while self._process.poll() is None:
-            with contextlib.suppress(BackupError), connect(self.options) as connection:
-                self.server = identify(connection)
-                self._make_loader(connection, self.server)
-                return self.server
+            try:
+                with connect(self.options) as connection:
+                    self.server = identify(connection)
+                    self._make_loader(connection, self.server)
+                    return self.server
+            except BackupError as exc:
+                if exc.reason != "database_unreachable":
+                    raise
             if time.monotonic() > deadline:
                 raise self._failure("start", f"no answer in {_START_SECONDS:.0f} seconds")
             time.sleep(0.05)

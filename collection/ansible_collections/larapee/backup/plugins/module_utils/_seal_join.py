@@ -157,6 +157,9 @@ def _check_pair(before: ReadLog, after: ReadLog) -> None:
         raise GapError(f"{before.name} says that {before.facts.next_file} follows it, not {after.name}")
     if before.end == "crash" and not after.facts.after_start:
         raise GapError(f"{before.name} {_how_torn(before)}, and the server did not start anew after it")
+    # Without GTIDs nothing tells whether only the torn end is missing.
+    if before.torn and (before.facts.after != after.facts.before or not after.facts.before):
+        raise GapError(f"{before.name} {_how_torn(before)}, and the server did not take that back")
     if before.facts.after != after.facts.before:
         raise GapError(
             f"{after.name} begins at GTID {after.facts.before or 'nothing'}, {before.name} ends at "

@@ -10,6 +10,7 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import typing as t
@@ -95,7 +96,8 @@ class LogReader:
     def read(self, log: LogFile, *, at: int | None = None) -> tuple[ReadLog, LogFacts | None]:
         """Walk through the fetched file *log*, whole as the server lists it; and its facts up to the offset *at*.
 
-        What a crash cut off is taken away: it never took place. Raises GapError for a file that is damaged.
+        What a crash cut off is taken away: it never took place, if the next file says so too. Raises GapError for a
+        file that has not even begun.
         """
         torn = self._torn.get(log.name)
         try:
@@ -107,8 +109,7 @@ class LogReader:
                     reason="stage_failed",
                 )
             facts = walk.facts
-            if walk.torn is not None:
-                torn = torn or walk.torn
+            torn = torn or walk.torn
             if facts.complete_to < walk.size and (torn is not None or facts.end == "open"):
                 os.truncate(self._path(log.name), facts.complete_to)
                 walk = _Walk(self._path(log.name), self._server.engine, at=at)
@@ -144,40 +145,45 @@ class LogReader:
 
 
 class _Walk:
-    """One pass over a file; ``at_offset`` are the facts at *at*, None when no event ends there.
+    """One pass over a file; ``at_offset`` are the facts at *at*, None when the file does not reach so far.
 
-    ``torn`` says that the file ends within an event.
+    ``torn`` says that the file ends within an event, or is damaged; then ``facts`` are those before. Raises BinlogError
+    when not even the first event is whole.
     """
 
     def __init__(self, path: str, engine: str, *, at: int | None = None) -> None:
-        walker = Walker(engine)
-        digest = hashlib.sha256()
-        self.size = 0
+        self._walker = Walker(engine)
+        self._digest = hashlib.sha256()
+        self._at = at
+        self._passed = 0
         self.torn: str | None = None
         self.at_offset: LogFacts | None = None
-        view = memoryview(bytearray(_BLOCK))
         with open(path, "rb", buffering=0) as source:
-            while True:
-                count = source.readinto(view)
-                if not count:
-                    break
-                block = view[:count]
-                digest.update(block)
-                cut = 0 if at is None else at - self.size
-                if 0 < cut <= count:
-                    walker.feed(block[:cut])
-                    self.at_offset = walker.facts()
-                    walker.feed(block[cut:])
-                else:
-                    walker.feed(block)
-                self.size += count
-        self.sha256 = digest.hexdigest()
-        try:
-            self.facts = walker.close()
-        except BinlogError as exc:
-            # Raises again when not even the first event is whole.
-            self.facts = walker.facts()
-            self.torn = str(exc)
+            self.size = os.fstat(source.fileno()).st_size
+            try:
+                self._pass(source)
+                self.facts = self._walker.close()
+            except BinlogError as exc:
+                self.facts = self._walker.facts()
+                self.torn = str(exc)
+        self.sha256 = self._digest.hexdigest()
+
+    def _pass(self, source: io.FileIO) -> None:
+        view = memoryview(bytearray(_BLOCK))
+        while True:
+            count = source.readinto(view)
+            if not count:
+                return
+            block = view[:count]
+            self._digest.update(block)
+            cut = 0 if self._at is None else self._at - self._passed
+            if 0 < cut <= count:
+                self._walker.feed(block[:cut])
+                self.at_offset = self._walker.facts()
+                self._walker.feed(block[cut:])
+            else:
+                self._walker.feed(block)
+            self._passed += count
 
 
 __all__ = ("LogReader", "Spool")

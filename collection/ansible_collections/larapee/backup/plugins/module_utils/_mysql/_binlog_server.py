@@ -85,7 +85,7 @@ def check_settings(connection: Connection, server: Server) -> list[str]:
             "sessions",
         )
     _refuse_filters(connection, server)
-    return _describe_risks(settings)
+    return describe_risks(settings)
 
 
 def _refuse_filters(connection: Connection, server: Server) -> None:
@@ -98,7 +98,8 @@ def _refuse_filters(connection: Connection, server: Server) -> None:
             )
 
 
-def _describe_risks(settings: t.Mapping[str, str]) -> list[str]:
+def describe_risks(settings: t.Mapping[str, str]) -> list[str]:
+    """What may cost sales or fill the disk, of the server's *settings* by name in lower case."""
     risks = [
         f"{name} is {settings[name]}, not 1: a power cut loses sales that the till has printed, and may tear the "
         "binary log."
@@ -167,6 +168,7 @@ __all__ = (
     "begin_next_file",
     "check_account",
     "check_settings",
+    "describe_risks",
     "read_logs",
     "read_status",
 )
