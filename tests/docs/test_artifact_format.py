@@ -18,17 +18,28 @@ from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _p
 from tests.database.estate import BRANCH, Estate, Keys, sql
 from tests.docs.pages import DOCS, TOP, code, table, tables
 from tests.files.shop_files import ShopFiles
+from tests.pitr.sealing import SealingBranch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from larapee_runner.demo.server import ThrowawayServer
+
 PAGE = DOCS / "artifact-format.md"
 FIELDS = "| field | type | unit or values |"
-COMMON, OF_A_FULL, OF_FILES, OF_ADOPTED = range(4)
+COMMON, OF_A_FULL, OF_AN_INCREMENT, OF_FILES, OF_ADOPTED = range(5)
 RESULT = "| field | type | meaning |"
 SCHEMA = json.loads((DOCS / "schemas" / "manifest.schema.json").read_text(encoding="utf-8"))
-TYPES = {"string": str, "integer": int, "object": dict, "list of strings": list, "boolean": bool, "null": type(None)}
+TYPES = {
+    "string": str,
+    "integer": int,
+    "object": dict,
+    "list of strings": list,
+    "list of objects": list,
+    "boolean": bool,
+    "null": type(None),
+}
 STEPS = [(int(row[0]), row[2], code(row[3]), row[4]) for row in table(PAGE, "| step | done |")]
 NAME = "db-20261122-2315.sql.gz.age"
 
@@ -56,12 +67,13 @@ with _publish.reserve(sys.argv[1], **what) as reservation:
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every field, those of objects as ``object.field``."""
+    """Every field, those of objects as ``object.field``, also of the objects of a list."""
     found = {}
     for name, value in document.items():
         found[prefix + name] = value
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{name}.")
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                found |= _flat(inner, f"{prefix}{name}.")
     return found
 
 
@@ -94,6 +106,28 @@ def test_the_table_of_fields_is_that_of_a_real_manifest(estate: Estate) -> None:
     assert (first["previous"], second["previous"]) == (None, first["artifact"])
 
 
+def test_the_table_of_an_increment_is_that_of_a_real_manifest(
+    source: ThrowawayServer, target: ThrowawayServer, keys: Keys, tmp_path: Path
+) -> None:
+    branch = SealingBranch(source=source, target=target, keys=keys, root=tmp_path)
+    full = branch.full()
+    documented = _documented(FIELDS, COMMON, OF_AN_INCREMENT)
+    for fingerprint in (True, False):
+        branch.sell()
+        manifest = branch.increment(fingerprint=fingerprint, encrypt=fingerprint)
+        written = json.loads((branch.local / f"{manifest.artifact}.manifest.json").read_bytes())
+        flat = _flat(written)
+        assert {name: value for name, value in flat.items() if type(value) not in documented[name]} == {}
+        left_out = () if fingerprint else ("companion", "fingerprint", "encryption", "tool_versions.age")
+        assert sorted(flat) == sorted(
+            name
+            for name in documented
+            if not name.startswith(tuple(f"{each}." for each in left_out[:3])) and name not in left_out[3:]
+        )
+        jsonschema.validate(written, SCHEMA)
+    assert full.artifact == manifest.document["base"]
+
+
 def test_the_tables_of_files_are_those_of_real_manifests_and_indexes(tmp_path: Path, keys: Keys) -> None:
     shop = ShopFiles(tmp_path, keys)
     shop.uploads.mkdir()
@@ -120,7 +154,7 @@ def test_the_schema_knows_exactly_the_fields_of_the_table() -> None:
         schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
         found = set()
         for name, inner in schema.get("properties", {}).items():
-            found |= {prefix + name} | fields(inner, f"{prefix}{name}.")
+            found |= {prefix + name} | fields(inner.get("items", inner), f"{prefix}{name}.")
         return found
 
     assert sorted(fields(SCHEMA)) == sorted(_documented(FIELDS))

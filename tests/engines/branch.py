@@ -15,7 +15,6 @@ from ansible_collections.larapee.backup.plugins.module_utils._account import (
     settle_account,
 )
 from ansible_collections.larapee.backup.plugins.module_utils._dump import DumpOutcome, dump_database
-from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._request import DumpRequest
 from ansible_collections.larapee.backup.plugins.module_utils._restore import (
     RestoreOutcome,
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from tests.engines.servers import Server
 
 BRANCH = "branch-001"
-ATTEMPTS = 20
 PASSWORDS = {"operator": 'back"up \\ #1', "binlog": "ľog'1", "restorer": "restore'it"}
 
 
@@ -96,15 +94,6 @@ class Branch:
     def dump(self, **changes: Any) -> DumpOutcome:
         request = DumpRequest(database=self.database, option_file=self.option_file("operator"), **self.making())
         return dump_database(dataclasses.replace(request, **changes))
-
-    def dump_among_migrations(self) -> DumpOutcome:
-        """MySQL holds definitions off only after the snapshot; when one changes before, nothing is kept of the dump."""
-        for _attempt in range(ATTEMPTS):
-            try:
-                return self.dump()
-            except BackupError as error:
-                assert error.reason in ("schema_changed", "stage_failed"), error
-        raise AssertionError(f"definitions changed during each of {ATTEMPTS} dumps")
 
     def seal(self, **changes: Any) -> SealOutcome:
         request = SealRequest(

@@ -29,7 +29,7 @@ def facts(server: Server, database: str) -> dict[str, str]:
         "schema": server.sql(
             f"SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA {about}"
         ),
-        "dump": _COUNTER.sub("", server.stock_dump(database)),
+        "dump": _in_order(_COUNTER.sub("", server.stock_dump(database))),
     }
     columns: dict[str, list[tuple[str, str]]] = {}
     # Sequences are tables too, with rows that the dump's text shows.
@@ -48,6 +48,12 @@ def facts(server: Server, database: str) -> dict[str, str]:
         table, sums = line.split("\t", 1)
         found[f"table {_name(table)}"] = sums
     return found
+
+
+def _in_order(dump: str) -> str:
+    """Rows of a table without a key come as they lie on the disk."""
+    runs = itertools.groupby(dump.splitlines(), key=lambda line: line.startswith("INSERT INTO"))
+    return "\n".join(line for rows, lines in runs for line in (sorted(lines) if rows else lines))
 
 
 def _name(hexadecimal: str) -> str:

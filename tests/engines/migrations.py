@@ -95,7 +95,11 @@ def migrations(engine: str, number: int, seed: str) -> dict[str, list[Step]]:
             (here, "ALTER TABLE larapos.days TRUNCATE PARTITION p2024"),
             (DATABASE, f"INSERT INTO days VALUES ('2024-02-0{n % 9 + 1}', {n}) ON DUPLICATE KEY UPDATE gross = {n}"),
         ],
-        "collation": [(here, f"ALTER DATABASE larapos COLLATE {chosen.choice(['utf8mb4_unicode_ci', 'utf8mb4_bin'])}")],
+        "collation": [
+            (here, f"ALTER DATABASE larapos COLLATE {chosen.choice(['utf8mb4_unicode_ci', 'utf8mb4_bin'])}"),
+            # A session goes on with the collation that it found, and no replica knows.
+            (DATABASE, "USE larapos"),
+        ],
         "upkeep": [
             (DATABASE, "ANALYZE TABLE orders"),
             (NONE, "OPTIMIZE TABLE larapos.no_key"),

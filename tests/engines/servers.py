@@ -126,6 +126,7 @@ class Server:
     def stock_dump(self, database: str) -> str:
         """A schema as the stock client writes it, without what differs by time, server or reload."""
         arguments = ["--routines", "--events", "--hex-blob", "--skip-comments", "--order-by-primary"]
+        arguments += ["--skip-extended-insert"]
         argv = self.client(self.dump_client, *arguments, *self.dump_arguments, database)
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
         # A column of the table's own character set: a reload spells it out where the first dump left it away.

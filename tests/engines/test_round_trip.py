@@ -85,7 +85,9 @@ def story(make_server: Callable[..., Server], keys: Keys, tmp_path_factory: pyte
             branch.account(role)
         target.sql(ELSEWHERE)
         workload.go_round()
-        assert branch.dump_among_migrations().manifest is not None
+        # What becomes of migrations during a dump has tests of its own.
+        with workload.no_migration():
+            assert branch.dump().manifest is not None
         workload.go_round()
         branch.seal()
         for name in ("early", "middle"):

@@ -84,6 +84,12 @@ class Workload:
             yield
         self._calm.set()
 
+    @contextlib.contextmanager
+    def no_migration(self) -> Iterator[None]:
+        """Definitions stay as they are within, while the tills sell."""
+        with self._busy[TILLS]:
+            yield
+
     def _names(self) -> list[str]:
         with contextlib.closing(self.server.connect(database=DATABASE)) as connection:
             tills = Till(connection, engine=self.server.engine, seed="names").actions()

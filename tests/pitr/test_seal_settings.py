@@ -1,6 +1,6 @@
 # Copyright (c) 2026, LaraPee contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings under which binary logs lack changes or come back as others are refused, with what to set; risks are told."""
+"""Settings under which binary logs lack changes or come back as others are refused with what to set; risks are told."""
 
 from __future__ import annotations
 

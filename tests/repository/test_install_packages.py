@@ -80,7 +80,7 @@ def test_root_gets_only_what_is_missing_and_loses_nothing(programs: Path, top: P
 
 def test_another_user_is_told_what_root_has_to_install(programs: Path, top: Path, tmp_path: Path) -> None:
     (programs / "age").unlink()
-    (programs / "mariadb-dump", "mariadb-binlog").unlink()
+    (programs / "mariadb-dump").unlink()
     done = _install(programs, top, uid=1000)
     assert done.returncode == 1
     command = "apt-get install -y --no-install-recommends --no-remove age mariadb-client"

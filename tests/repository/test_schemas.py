@@ -24,8 +24,9 @@ COMMON = (
 DATABASE = ("engine", "version", "server_id", "database", "start", "end")
 FULL = ("epoch_reason", "schema_character_set", "schema_collation", "objects", "longest_line", "ddl_guard")
 FILES = ("entries", "deletions", "tree", "problems", "companion")
+LOGS = ("files", "transactions", "definitions", "largest_event", "time_went_back")
 OTHER_KINDS = {
-    "db_increment": ("db-20261122-1432.binlog.zst", "binlog", DATABASE),
+    "db_increment": ("db-20261122-1432.binlog.zst", "binlog", (*DATABASE, *LOGS)),
     "files_full": ("public-uploads-20261122-1432.tar.zst.age", "tar", FILES),
     "files_increment": ("public-uploads-20261122-1432.incr.tar.zst.age", "tar", FILES),
     "config": ("config-20261122-1432-07.tar.zst", "tar", FILES),
@@ -35,6 +36,20 @@ OF_FILES = {
     "tree": {"entries": 1, "bytes": 0},
     "problems": dict.fromkeys(("changed", "vanished", "unreadable", "skipped"), 0),
     "companion": {"size": 1, "sha256": "0" * 64, "plain_size": 1, "plain_sha256": "1" * 64},
+}
+
+
+LOG = "mysql-bin.000007"
+OF_LOGS = {
+    "base": "db-20261122-0000.sql.gz.age",
+    "previous": "db-20261122-0000.sql.gz.age",
+    "files": [{"name": LOG, "size": 500, "sha256": "0" * 64, "identity": "1" * 64, "end": "rotate"}],
+    "start": {"file": LOG, "position": 4, "gtid": "", "time": "2026-11-22T14:32:10Z"},
+    "end": {"file": LOG, "position": 500, "gtid": "1-1-1", "time": "2026-11-22T14:32:10Z"},
+    "transactions": 1,
+    "definitions": 0,
+    "largest_event": 100,
+    "time_went_back": False,
 }
 
 
@@ -73,7 +88,8 @@ def accepted(document: dict[str, Any], schema: dict[str, Any]) -> tuple[bool, bo
 def of_kind(document: dict[str, Any], kind: str) -> dict[str, Any]:
     """What a manifest of another kind looks like, with nothing in it that its kind does not need."""
     name, form, needed = OTHER_KINDS[kind]
-    kept = {field: {**document, **OF_FILES}[field] for field in (*COMMON, *needed)}
+    values = {**document, **OF_FILES, **(OF_LOGS if kind == "db_increment" else {})}
+    kept = {field: values[field] for field in (*COMMON, *needed)}
     if kind == "files_increment":
         kept |= dict.fromkeys(("base", "previous"), "public-uploads-20261122-0000.tar.zst.age")
     encryption = {"recipients": ["age1x"]} if name.endswith(".age") else None
@@ -110,6 +126,26 @@ def test_the_other_kinds_have_their_place_in_the_schema(
     for field in (*COMMON, *OTHER_KINDS[kind][2]):
         without = {name: value for name, value in document.items() if name != field}
         assert accepted(without, schema) == (False, False), field
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": []},
+        {"files": [{**OF_LOGS["files"][0], "end": "open"}]},  # type: ignore[index]
+        {"files": [{**OF_LOGS["files"][0], "identity": "x"}]},  # type: ignore[index]
+        {"start": {"time": "2026-11-22T14:32:10Z"}},
+        {"transactions": -1},
+        {"time_went_back": 0},
+        {"previous": None},
+    ],
+)
+def test_a_wrong_field_of_an_increment_is_noticed_by_both(
+    written: list[dict[str, Any]], schema: dict[str, Any], change: dict[str, Any]
+) -> None:
+    document = of_kind(written[0], "db_increment")
+    assert accepted(document, schema) == (True, True)
+    assert accepted({**document, **change}, schema) == (False, False)
 
 
 def test_only_an_adopted_artifact_has_no_number_and_no_companion(

@@ -61,7 +61,7 @@ class EventStatuses:
             self._alter(reader, database)
 
     def result(self) -> dict[str, str]:
-        return {name: status for name, status in self._events.values()}
+        return dict(self._events.values())
 
     def _create(self, reader: _Reader, database: str) -> None:
         unless_there = reader.accept("IF", "NOT", "EXISTS")

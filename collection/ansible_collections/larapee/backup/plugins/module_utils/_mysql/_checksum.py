@@ -169,7 +169,7 @@ def _text(name: str, data_type: str) -> str:
         # HEX() of a number would round it first.
         return f"CAST({column} AS CHAR)"
     if data_type in _FLOATS:
-        # A dump writes -0 as 0, and a FLOAT with the same six digits as here.
+        # MySQL keeps -0, which its own dump gives back as 0. A dump writes a FLOAT with the same six digits as here.
         return f"IF({column} = 0, '0', CAST({column} AS CHAR))"
     if data_type in _LARGE:
         return _sha256(column)

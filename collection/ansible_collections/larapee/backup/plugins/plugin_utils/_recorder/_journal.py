@@ -165,7 +165,7 @@ class Journal:
 
     def _writer_is_dead(self, temporary: Path) -> bool:
         """The lock is asked too: a process of another pid namespace only looks gone."""
-        run, _, pid = temporary.name.removeprefix(".").removesuffix(".tmp").rpartition(".")
+        run, _dot, pid = temporary.name.removeprefix(".").removesuffix(".tmp").rpartition(".")
         try:
             lock = self.lock_path(run)
         except ValueError:

@@ -218,7 +218,8 @@ def test_what_was_sealed_twice_is_used_once() -> None:
     chain, astray = only([*made.all(), again])
     assert len(chain.increments) == 3
     assert chain.broken is None
-    (name,) = astray
+    name = next(iter(astray))
+    assert list(astray) == [name]
     (used,) = {made.second.artifact, again.artifact} - {name}
     assert astray[name] == f"what it holds is in {used} already"
     # Damage to one of the two is none.
