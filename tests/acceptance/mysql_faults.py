@@ -143,7 +143,7 @@ def test_ddl_that_cannot_be_held_off_is_detected_and_the_full_is_taken_again(
     assert outcome.manifest is not None
     assert outcome.manifest.document["ddl_guard"] == "fingerprint"
     assert "thrown away" in outcome.warnings[0]
-    assert len([name for name in shop.files() if name.endswith(".age")]) == 1
+    assert len([name for name in shop.files() if name.endswith(".sql.gz.age")]) == 1
 
 
 def test_ddl_in_every_attempt_fails_and_keeps_nothing(shop: Shop, fake_client: Callable[[str, str], None]) -> None:

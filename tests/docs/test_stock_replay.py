@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -188,6 +189,24 @@ def test_what_was_not_sealed_is_refused(branch: Branch, person: Person) -> None:
         person.logs = person.logs.with_name(f"logs {number}".replace(" ", "-"))
         person.is_stopped(words)
     assert schemas(person.estate) == []
+
+
+def test_a_server_that_was_killed_in_between(branch: Branch, person: Person) -> None:
+    """Its last file was never closed, and what was open in it did not take place."""
+    full = branch.full()
+    branch.sell("first")
+    source = branch.estate.source
+    with closing(source.connect(database=DATABASE)) as open_sale, open_sale.cursor() as cursor:
+        open_sale.begin()
+        cursor.execute("INSERT INTO orders (total, note) VALUES (99, 'never paid')")
+        source.kill()
+    source.start()
+    branch.sell("second")
+    branch.seal()
+    last = branch.sell("third")
+    branch.seal()
+    person.takes(full.artifact, *TOOLS)
+    restores(person, last, until="latest")
 
 
 def test_a_missing_increment_ends_the_chain(branch: Branch, person: Person) -> None:

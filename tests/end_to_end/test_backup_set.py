@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
     from .branch import Branch, Started
 
-FAMILIES = {"db_full": "database", "db_increment": "database", "files_full": "uploads", "files_increment": "uploads", "config": "config"}
+FAMILIES = {
+    **dict.fromkeys(("db_full", "db_increment"), "database"),
+    **dict.fromkeys(("files_full", "files_increment"), "uploads"),
+    "config": "config",
+}
 # As root every file can be read: the system call itself is refused.
 UNREADABLE = """\
 import os

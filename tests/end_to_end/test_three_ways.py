@@ -25,7 +25,7 @@ KINDS = {FULL: "full", VERIFY: "verify", RESTORE: "restore"}
 # What is of one run, or of one moment, and not of the way in which the run was started.
 OF_ONE_RUN = ("run_id", "started_at", "finished_at", "duration_s", "launcher", "launcher_ref", "playbook")
 STAMP = re.compile(r"\d{8}-\d{4}(-\d{2})?|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z|[0-9a-f]{64}")
-SIZES = ("size", "bytes", "seconds", "set")
+SIZES = ("size", "bytes", "seconds", "set", "gaps", "gap_count")
 
 
 def likeness(value: Any, name: str = "") -> Any:

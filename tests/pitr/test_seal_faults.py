@@ -17,8 +17,9 @@ import pytest
 from ansible_collections.larapee.backup.plugins.module_utils import _clock, _db_chain, _epoch
 from ansible_collections.larapee.backup.plugins.module_utils._binlog._walker import Walker
 from ansible_collections.larapee.backup.plugins.module_utils._catalog import read_catalogue
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from larapee_runner.demo.server import ThrowawayServer
-from tests.database.estate import BRANCH, DATABASE, sql
+from tests.database.estate import BRANCH, DATABASE, FakeTools, sql
 from tests.pitr.sealing import SealingBranch, picture, require_healed
 
 if TYPE_CHECKING:
@@ -297,7 +298,7 @@ def test_a_full_in_a_file_that_is_torn_later(branch: SealingBranch) -> None:
     require_recovered(branch, full)
 
 
-@pytest.mark.parametrize("where", ["checksum", "length"])
+@pytest.mark.parametrize("where", ["checksum", "length", "first-length", "first-event", "all"])
 def test_a_damaged_file_is_a_gap(branch: SealingBranch, where: str) -> None:
     branch.full()
     branch.sell()
@@ -307,11 +308,41 @@ def test_a_damaged_file_is_a_gap(branch: SealingBranch, where: str) -> None:
     sql(branch.source, "FLUSH BINARY LOGS")
     path = branch.log_path(name)
     first = groups(path)[0]
+    at = {"checksum": first.end - 40, "length": first.start + 9, "first-length": 13, "first-event": 60, "all": 0}[where]
     with path.open("r+b") as file:
-        file.seek(first.end - 40 if where == "checksum" else first.start + 9)
-        file.write(b"\xaa\xaa")
+        file.seek(at)
+        file.write(b"\xaa\xaa" if at else bytes(path.stat().st_size))
     assert name in branch.gap()
     require_healed(branch, because=name)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('"$real" "$@"; truncate --size=-47 "$directory/$last"', "bytes came, the server has"),
+        ("exit 1", "mariadb-binlog ended with status 1"),
+        ('"$real" "$@"; kill -9 $$', "mariadb-binlog was ended by signal 9"),
+        ('"$real" "$@"; echo "WARNING: nobody knows this" >&2', "nobody knows this"),
+    ],
+    ids=["without-the-last-event", "failed", "killed", "said-something"],
+)
+def test_a_client_that_misbehaves_is_no_gap(
+    branch: SealingBranch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
+) -> None:
+    branch.full()
+    branch.sell()
+    before = branch.files()
+    tools = FakeTools(tmp_path / "bin", monkeypatch)
+    last = list(branch.logs())[-1]
+    directory = branch.state / "spool" / BRANCH
+    head = f'real=/usr/bin/mariadb-binlog directory={directory} last={last}\ncase "$*" in *--version*) exec $real "$@";; esac'
+    tools.script("mariadb-binlog", f"{head}\n{body}")
+    with pytest.raises(BackupError, match=words) as caught:
+        branch.seal()
+    assert caught.value.reason == "stage_failed"
+    assert (branch.files(), branch.left_over()) == (before, [])
+    tools.script("mariadb-binlog", 'exec /usr/bin/mariadb-binlog "$@"')
+    assert branch.increment().document["transactions"] > 0
 
 
 @pytest.mark.parametrize("jump", [dt.timedelta(days=-1), dt.timedelta(days=1)], ids=["back", "forward"])

@@ -343,7 +343,9 @@ class _Run:
     def _gap(self, why: str) -> BackupError:
         request = self._request
         if not self._check_mode:
-            _epoch.demand(request.state_path, branch=request.branch, because=why, gap=True)
+            # Without it the next run finds the gap anew.
+            with contextlib.suppress(BackupError, OSError):
+                _epoch.demand(request.state_path, branch=request.branch, because=why, gap=True)
         return BackupError(
             f"Failed to seal the binary logs of {request.branch}: {why}. Nothing after that can be replayed: the next "
             "run takes a full by itself, or take one now.",

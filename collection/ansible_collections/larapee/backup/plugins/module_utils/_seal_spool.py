@@ -74,6 +74,8 @@ class LogReader:
         Of a file whose end is torn, what can be read of it is there.
         """
         left = list(names)
+        for name in left:
+            self._torn.pop(name, None)
         while left:
             try:
                 torn = _binlog_client.fetch(
@@ -87,11 +89,12 @@ class LogReader:
             except _binlog_client.LogGoneError as exc:
                 gone = next((name for name in left if not os.path.exists(self._path(name))), left[0])
                 raise GapError(f"{gone} was removed before it was sealed") from exc
-            there = [name for name in left if os.path.exists(self._path(name))]
-            if torn is None or not there:
+            if torn is None:
                 break
-            self._torn[there[-1]] = torn
-            left = left[len(there) :]
+            # They come in order; the one at which the client gave up may not even have begun.
+            there = sum(1 for name in left if os.path.exists(self._path(name)))
+            self._torn[left[max(there, 1) - 1]] = torn
+            left = left[max(there, 1) :]
 
     def read(self, log: LogFile, *, at: int | None = None) -> tuple[ReadLog, LogFacts | None]:
         """Walk through the fetched file *log*, whole as the server lists it; and its facts up to the offset *at*.
@@ -100,6 +103,8 @@ class LogReader:
         file that has not even begun.
         """
         torn = self._torn.get(log.name)
+        if torn is not None and not os.path.exists(self._path(log.name)):
+            raise GapError(f"{log.name} is damaged on the server: {torn}")
         try:
             walk = _Walk(self._path(log.name), self._server.engine, at=at)
             if torn is None and walk.size != log.size:

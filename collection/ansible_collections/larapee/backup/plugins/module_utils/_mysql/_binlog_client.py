@@ -23,9 +23,10 @@ from ._dialect import dialect
 # The server ends the reader that shows the same id as another one, also a replica: those are small numbers.
 _IDS: t.Final = range(4_200_000_000, 4_290_000_000)
 _LONGEST_S: t.Final = 6 * 3600.0
-# What a server says of a file whose end it did not finish writing.
+# What a server says of a file whose end it did not finish writing, or that it cannot read any more.
 _TORN: t.Final = re.compile(
-    r"binlog truncated in the middle of event|bogus data in log event|did not pass crc check", re.IGNORECASE
+    r"binlog truncated in the middle of event|bogus data in log event|did not pass crc check|bad magic number",
+    re.IGNORECASE,
 )
 _GONE: t.Final = re.compile(r"Could not find first log file name", re.IGNORECASE)
 _FULL: t.Final = re.compile(r"Could not write into log file|No space left|Errcode: 28|errno 28", re.IGNORECASE)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _epoch, _manifest
+from ansible_collections.larapee.backup.plugins.module_utils import _clock, _epoch, _manifest
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.tests.unit.plugins.module_utils.places import EPOCH, manifest_document
 
@@ -100,3 +101,71 @@ def test_a_demand_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "epochs").write_bytes(b"a file")
     with pytest.raises(BackupError):
         _epoch.demand(str(tmp_path), branch="branch-001", because="restored")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = dt.datetime(2026, 11, 22, 14, 0, tzinfo=dt.timezone.utc)
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    shown = Clock()
+    monkeypatch.setattr(_clock, "now", shown.now)
+    return shown
+
+
+def force(state: str, *, gap: bool = True) -> dt.datetime | None:
+    """What a run does: it asks, and when it may, it forces."""
+    found = _epoch.read_demand(state, branch="branch-001")
+    assert found is not None
+    assert found.gap == gap
+    until = _epoch.wait_until(state, branch="branch-001", demand=found)
+    if until is None:
+        _epoch.note_forced(state, branch="branch-001", demand=found)
+    return until
+
+
+def test_after_a_gap_a_full_is_forced_at_once_and_then_hourly(tmp_path: Path, clock: Clock) -> None:
+    state = str(tmp_path)
+    _epoch.demand(state, branch="branch-001", because="purged", gap=True)
+    assert force(state) is None
+    # It did not come about: the same demand may be tried again.
+    clock.time += dt.timedelta(minutes=5)
+    assert force(state) is None
+    _epoch.clear_demand(state, branch="branch-001")
+    clock.time += dt.timedelta(minutes=5)
+    _epoch.demand(state, branch="branch-001", because="purged again", gap=True)
+    due = dt.datetime(2026, 11, 22, 15, 5, tzinfo=dt.timezone.utc)
+    assert force(state) == due
+    clock.time = due - dt.timedelta(seconds=1)
+    assert force(state) == due
+    clock.time = due
+    assert force(state) is None
+
+
+def test_a_clock_that_was_put_back_holds_no_full_up(tmp_path: Path, clock: Clock) -> None:
+    state = str(tmp_path)
+    _epoch.demand(state, branch="branch-001", because="purged", gap=True)
+    assert force(state) is None
+    clock.time -= dt.timedelta(days=1)
+    _epoch.demand(state, branch="branch-001", because="purged again", gap=True)
+    assert force(state) is None
+
+
+def test_what_a_restore_demands_never_waits(tmp_path: Path, clock: Clock) -> None:
+    state = str(tmp_path)
+    for _restore in range(2):
+        clock.time += dt.timedelta(minutes=1)
+        _epoch.demand(state, branch="branch-001", because="restored")
+        assert force(state, gap=False) is None
+
+
+def test_an_unreadable_note_of_what_was_forced_holds_nothing_up(tmp_path: Path) -> None:
+    state = str(tmp_path)
+    _epoch.demand(state, branch="branch-001", because="purged", gap=True)
+    (tmp_path / "epochs" / "branch-001.forced.json").write_bytes(b"{")
+    assert force(state) is None

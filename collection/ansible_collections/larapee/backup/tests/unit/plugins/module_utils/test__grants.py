@@ -256,3 +256,20 @@ def test_of_several_patterns_every_one_must_have_a_privilege() -> None:
     nested = ("GRANT TRIGGER ON `lara%`.* TO `keeper`", "GRANT SELECT ON `larapos`.* TO `held`")
     assert missing(narrow, *nested) == ["TRIGGER ON `larapos`.*"]
     assert missing(narrow, *nested, "GRANT TRIGGER ON `larapos`.* TO `keeper`") == []
+
+
+@pytest.mark.parametrize(
+    ("server", "granted", "missing"),
+    [
+        (MARIADB, "RELOAD, BINLOG MONITOR, REPLICATION SLAVE", []),
+        (MARIADB, "RELOAD, REPLICATION CLIENT, REPLICATION SLAVE", []),
+        (MARIADB, "ALL PRIVILEGES", []),
+        (MARIADB, "RELOAD, REPLICATION SLAVE", ["BINLOG MONITOR ON *.*"]),
+        (MARIADB, "BINLOG MONITOR", ["REPLICATION SLAVE ON *.*", "RELOAD ON *.*"]),
+        (MYSQL, "RELOAD, REPLICATION SLAVE, REPLICATION CLIENT", []),
+        (MYSQL, "REPLICATION SLAVE", ["REPLICATION CLIENT ON *.*", "RELOAD ON *.*"]),
+    ],
+)
+def test_reading_binary_logs_takes_three_privileges(server: Server, granted: str, missing: list[str]) -> None:
+    grants = _grants.parse_grants([f"GRANT {granted} ON *.* TO `b`@`localhost`"])
+    assert _grants.missing_for_sealing(grants, server=server) == missing

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,29 @@ def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         _lock.hold(str(tmp_path), "full-branch-001", run_id="r"),
     ):
         pass
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    release = threading.Event()
+    held = threading.Event()
+
+    def hold() -> None:
+        with _lock.hold(str(tmp_path), "chain-branch-001", run_id="first"):
+            held.set()
+            release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+    began = time.monotonic()
+    with (
+        pytest.raises(BackupError) as caught,
+        _lock.hold(str(tmp_path), "chain-branch-001", run_id="second", wait_seconds=0.3),
+    ):
+        pass
+    assert caught.value.reason == "lock_held"
+    assert time.monotonic() - began >= 0.3
+    threading.Timer(0.2, release.set).start()
+    with _lock.hold(str(tmp_path), "chain-branch-001", run_id="second", wait_seconds=30):
+        assert release.is_set()
+    holder.join()
