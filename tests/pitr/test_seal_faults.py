@@ -94,6 +94,18 @@ def test_purged_before_it_was_sealed(branch: SealingBranch) -> None:
     require_healed(branch, because=why)
 
 
+def test_a_file_that_only_the_list_of_the_server_still_has(branch: SealingBranch) -> None:
+    branch.full()
+    branch.sell()
+    branch.increment()
+    branch.sell()
+    lost = list(branch.logs())[-1]
+    sql(branch.source, "FLUSH BINARY LOGS")
+    (branch.source.datadir / lost).unlink()
+    assert lost in branch.gap()
+    require_healed(branch, because=lost)
+
+
 def test_purged_in_the_moment_of_reading(branch: SealingBranch, monkeypatch: pytest.MonkeyPatch) -> None:
     from ansible_collections.larapee.backup.plugins.module_utils._seal_spool import LogReader
 
@@ -335,8 +347,9 @@ def test_a_client_that_misbehaves_is_no_gap(
     tools = FakeTools(tmp_path / "bin", monkeypatch)
     last = list(branch.logs())[-1]
     directory = branch.state / "spool" / BRANCH
-    head = f'real=/usr/bin/mariadb-binlog directory={directory} last={last}\ncase "$*" in *--version*) exec $real "$@";; esac'
-    tools.script("mariadb-binlog", f"{head}\n{body}")
+    head = f"real=/usr/bin/mariadb-binlog directory={directory} last={last}"
+    version = 'case "$*" in *--version*) exec $real "$@";; esac'
+    tools.script("mariadb-binlog", f"{head}\n{version}\n{body}")
     with pytest.raises(BackupError, match=words) as caught:
         branch.seal()
     assert caught.value.reason == "stage_failed"

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "verify")
-MODULES = ("adopt", "catalog_info", "db_dump", "db_restore", "file_archive", "file_restore", "prune", "tip", "verify")
+MODULES = (
+    *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive", "file_restore"),
+    *("prune", "tip", "verify"),
+)
 
 
 def _run(argv: list[str], *, cwd: Path, environment: dict[str, str]) -> str:

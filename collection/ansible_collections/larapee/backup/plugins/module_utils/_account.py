@@ -229,8 +229,8 @@ class _Settling:
         if now != after:
             surplus, missing = sorted({*now} - {*after}), sorted({*after} - {*now})
             raise BackupError(
-                f"Failed to settle the account {self._who}: afterwards it has too much ({', '.join(surplus) or 'none'}) "
-                f"or too little ({', '.join(missing) or 'none'}). Drop it, and run again.",
+                f"Failed to settle the account {self._who}: it has too much ({', '.join(surplus) or 'none'}) or "
+                f"too little ({', '.join(missing) or 'none'}). Drop it, and run again.",
                 reason="grants_differ",
             )
 

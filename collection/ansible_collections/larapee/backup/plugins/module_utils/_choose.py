@@ -69,13 +69,10 @@ def choose(
         raise _none_at_all(catalogue, branch)
     checking = _Checking(branch, allowed_signers)
     exact = [entry for entry in reversed(fulls) if to in _points(entry)]
-    if exact:
-        why = checking.why_not(exact[0])
-        if why is not None:
-            raise _none_intact(branch, {exact[0].name: why})
-        full = exact[0]
-        return Choice(Wish(LATEST), full, (), {}, None, full.manifest.recovery_point)
     wish = parse_wish(to)
+    # A full also holds what was committed after its own moment, until its snapshot: by a time it is the last resort.
+    if exact and (wish is None or wish.time is None):
+        return _itself(exact[0], checking, branch)
     bad = dict(excluded or {})
     while True:
         chains, _astray = _db_chain.db_chains((entry.manifest for entry in own.values()), unusable=bad)
@@ -85,6 +82,8 @@ def choose(
         if not chains:
             raise _none_intact(branch, bad)
         found = _reach.pick(wish, chains, current) if wish is not None else None
+        if found is None and exact:
+            return _itself(exact[0], checking, branch)
         if found is None:
             raise _out_of_reach(to, branch, chains, current, {**checking.bad, **(excluded or {})})
         chain, length = found
@@ -103,6 +102,13 @@ def choose(
         broken=chain.broken,
         until=_reach.until(chain, current),
     )
+
+
+def _itself(full: Entry, checking: _Checking, branch: str) -> Choice:
+    why = checking.why_not(full)
+    if why is not None:
+        raise _none_intact(branch, {full.name: why})
+    return Choice(Wish(LATEST), full, (), {}, None, full.manifest.recovery_point)
 
 
 class _Checking:
@@ -158,7 +164,7 @@ def _none_at_all(catalogue: Catalogue, branch: str) -> BackupError:
 
 
 def _points(entry: Entry) -> list[str]:
-    """The full's own moment and position: they name it, whatever increments there are."""
+    """What names the full itself: its moment, set and position."""
     position = entry.manifest.position
     points = [_manifest.format_time(entry.manifest.recovery_point)]
     if entry.manifest.set_number:

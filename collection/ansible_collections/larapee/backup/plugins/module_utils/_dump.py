@@ -19,12 +19,15 @@ from ._dump_stream import DumpStream
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
 from ._mysql._connection import Server, connect, identify, rows
+from ._mysql._freeze import FreezeWatch
 from ._mysql._option_file import read_option_file, refuse_system_schema
 from ._request import DumpRequest
 
 _KIND: t.Final = "db_full"
 # A full that was dumped while a migration ran is thrown away and taken again.
 _ATTEMPTS = 3
+# What is asked while definitions are held off must not wait for one that is half-way, which waits for us.
+_NO_LONG_WAIT: t.Final = "SET SESSION lock_wait_timeout = 10"
 
 
 class _SchemaChanged(Exception):
@@ -147,6 +150,7 @@ def _attempt(
     outcome: DumpOutcome,
 ) -> _manifest.Manifest:
     with connect(options) as connection, _ddl_guard.hold_ddl_off(options, server) as guard:
+        rows(connection, _NO_LONG_WAIT)
         schema = _inspect_database(connection, server, request)
         if schema.not_transactional and not guard.holds_writes:
             raise BackupError(
@@ -173,10 +177,19 @@ def _attempt(
                 database=request.database,
                 history=_with_history(schema, client),
             )
-            stream = DumpStream(request, server, client, guard, reservation, command=command)
+            watch = FreezeWatch(options, server, request.database, guard.give_up)
+            try:
+                stream = DumpStream(request, server, client, guard, reservation, command=command, watch=watch)
+            except BackupError as exc:
+                if guard.frozen is None:
+                    raise
+                raise _SchemaChanged from exc
+            if guard.frozen is not None:
+                raise _SchemaChanged
             guard.require_alive()
             # The dump took as long as it took; the server may have closed the idle connection meanwhile.
             with connect(options) as later:
+                rows(later, _NO_LONG_WAIT)
                 changed = _inspect.fingerprint(later, request.database) != schema.fingerprint
             if changed:
                 raise _SchemaChanged

@@ -16,6 +16,7 @@ from ._digest import Both, Digest, Ends
 from ._errors import BackupError
 from ._mysql import _ddl_guard, _dump_client, _inspect
 from ._mysql._connection import Server
+from ._mysql._freeze import FreezeWatch
 from ._mysql._scan import DumpScanner, difference
 from ._publish import Reservation
 from ._request import DumpRequest
@@ -33,11 +34,13 @@ class DumpStream:
         reservation: Reservation,
         *,
         command: _pipeline.Command,
+        watch: FreezeWatch,
     ) -> None:
         self._request = request
         self._client = client
         self._server = server
         self._guard = guard
+        self._watch = watch
         self._snapshot_seen: dt.datetime | None = None
         self.plain = Digest()
         self.stored = Digest()
@@ -52,7 +55,10 @@ class DumpStream:
             elements.append(_encrypt.encryptor(request.recipients))
         elements.append(Both(self.stored, _making.allowance(request)))
         try:
-            results = _pipeline.run_pipeline(elements, target=reservation.open_part())
+            try:
+                results = _pipeline.run_pipeline(elements, target=reservation.open_part())
+            finally:
+                watch.stop()
         except OSError as exc:
             raise BackupError(
                 f"Failed to write {reservation.part_path}: {exc.strerror}. {_io.free_bytes(request.local_path)} bytes "
@@ -64,6 +70,13 @@ class DumpStream:
         self._ended = _clock.now()
 
     def feed(self, block: memoryview) -> None:
+        self._watch.start()
+        if self._guard.frozen is not None:
+            raise BackupError(
+                f"Failed to dump {self._request.database}: a definition changed, and {self._guard.frozen} could not be "
+                "used until the dump let it. Run it when no migration runs.",
+                reason="schema_changed",
+            )
         self.plain.feed(block)
         self._ends.feed(block)
         self._scanner.feed(block)

@@ -213,7 +213,8 @@ class Filling:
             wrong = difference(expected, found)
             if wrong:
                 raise BackupError(
-                    f"Failed to restore {self._content.name}: the target holds {wrong} of the backup.", reason="incomplete"
+                    f"Failed to restore {self._content.name}: the target holds {wrong} of the backup.",
+                    reason="incomplete",
                 )
             _marker.remove(connection, self._database)
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import time
 import typing as t
 
 from ._binlog._facts import Group
 from ._binlog._walker import Walker
 from ._errors import BackupError
-from ._mysql._connection import connect, rows
+from ._mysql._connection import connect, quote_identifier, rows
 from ._mysql._dialect import dialect
 from ._scratch_server import RELAY
 
@@ -34,6 +35,8 @@ _POLL_SECONDS: t.Final = 0.02
 _IDLE_SECONDS: t.Final = 2.0
 _BLOCK: t.Final = 1024 * 1024
 _ENDLESS: t.Final = 1 << 62
+_NO_SUCH_DATABASE: t.Final = 1049
+_UNKNOWN_DATABASE: t.Final = re.compile(r"Unknown database '([^']+)'")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Replay:
         self._words = dialect(scratch.server)
         self._at = (0, start)
         self._prepared = False
+        self._made: set[str] = set()
 
     def run_to(self, name: str, position: int) -> None:
         """Apply everything up to *position* in *name*, where a transaction ends.
@@ -105,7 +109,9 @@ class Replay:
                 self._prepare(connection)
                 until = [relay_name(end[0]), position]
                 rows(connection, self._words.start_applier + self._words.until_clause, until)
-                self._wait(connection, end)
+                while (other := self._wait(connection, end)) is not None:
+                    rows(connection, f"CREATE DATABASE {quote_identifier(other)}")
+                    rows(connection, self._words.start_applier + self._words.until_clause, until)
         except BackupError as exc:
             raise self._scratch.describe(exc) from exc
         self._at = end
@@ -115,11 +121,15 @@ class Replay:
             rows(connection, self._words.change_source, [relay_name(0), self._at[1]])
             self._prepared = True
 
-    def _wait(self, connection: Connection, end: tuple[int, int]) -> None:
+    def _wait(self, connection: Connection, end: tuple[int, int]) -> str | None:
+        """Wait for the end; return the name of another schema that a definition of its own needs, to be made first."""
         idle_since: float | None = None
         while True:
             status = self._status(connection)
             if status.errno:
+                other = self._missing_schema(status)
+                if other is not None:
+                    return other
                 raise self._stopped(status)
             if not status.running:
                 break
@@ -141,6 +151,16 @@ class Replay:
                 "artifacts and restore to another point.",
                 reason="replay_failed",
             )
+
+        return None
+
+    def _missing_schema(self, status: _Status) -> str | None:
+        """No filter keeps routines of other schemas away: they are made, in a schema that nobody reads."""
+        found = _UNKNOWN_DATABASE.search(status.error) if status.errno == _NO_SUCH_DATABASE else None
+        if found is None or found[1] in self._made or found[1].casefold() == self._scratch.wanted.database.casefold():
+            return None
+        self._made.add(found[1])
+        return found[1]
 
     def _nothing_between(self, before: tuple[int, int], after: tuple[int, int]) -> bool:
         """Whether no transaction of the logs lies between two places."""

@@ -134,7 +134,7 @@ class _Restore:
         )
         if self._check_mode:
             return outcome
-        if choice.increments:
+        if self._seeker is not None and self._seeker.last is not None:
             self._restore_log(choice, target, outcome)
         else:
             self._restore_full(choice, target, outcome)
@@ -149,9 +149,6 @@ class _Restore:
             target = self._look_at_target(choice.full)
             if not choice.increments or not self._walk_log(choice, target, excluded):
                 break
-        if choice.increments and self._seeker is not None and self._seeker.last is None:
-            # Nothing was committed between the full and the stop.
-            choice = dataclasses.replace(choice, increments=())
         return choice, target
 
     def _pick(self, catalogue: Catalogue, excluded: t.Mapping[str, str]) -> Choice:

@@ -66,8 +66,10 @@ def read_statuses(connection: Connection, database: str) -> dict[str, str]:
 
 def restore_statuses(connection: Connection, database: str, wanted: t.Mapping[str, str], *, server: Server) -> None:
     """Give the events that the replay disabled the status in *wanted*."""
+    # Names of events have no case, and an ALTER EVENT may have written another one.
+    by_name = {name.casefold(): status for name, status in wanted.items()}
     for name, status in read_statuses(connection, database).items():
-        right = wanted.get(name, status)
+        right = by_name.get(name.casefold(), status)
         if status not in _REPLICA_SIDE or right not in _CLAUSES:
             continue
         if server.engine == "mariadb":

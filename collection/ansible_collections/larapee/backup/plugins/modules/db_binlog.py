@@ -11,11 +11,11 @@ short_description: Seal the binary logs of a MariaDB or MySQL server since the l
 version_added: 0.1.0
 author: LaraPee contributors (@larapee)
 description:
-  - If anything was committed since the last artifact, closes the binary log file that is being written, reads all closed
-    files through the server, and publishes them as one compressed, encrypted, signed increment of the database with a
-    manifest. Of an idle server nothing is made, and the tip advances.
-  - Every file is walked through - each checksum, each transaction, the GTIDs at its beginning and end - and has to go on
-    where the one before it ended. What a crash of the server cut off is left out.
+  - If anything was committed since the last artifact, closes the binary log file that is being written, reads all
+    closed files through the server, and publishes them as one compressed, encrypted, signed increment of the database
+    with a manifest. Of an idle server nothing is made, and the tip advances.
+  - Every file is walked through - each checksum, each transaction, the GTIDs at its beginning and end - and has to go
+    on where the one before it ended. What a crash of the server cut off is left out.
   - When the logs do not go on - a file was removed before it was sealed, the binary log was reset, the server was built
     anew or rolled back - the module fails with the reason V(gap), and the next time it returns RV(needs_full). While
     the cause lasts, it does so once an hour at most, and fails in between.
@@ -101,7 +101,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 artifact:
-  description: Name of the new artifact; null in check mode, when nothing was committed, and when a full has to come first.
+  description:
+    - Name of the new artifact; null in check mode, when nothing was committed, and when a full has to come first.
   type: str
   returned: success
 needs_full:

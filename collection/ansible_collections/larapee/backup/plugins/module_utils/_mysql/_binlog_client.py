@@ -28,7 +28,11 @@ _TORN: t.Final = re.compile(
     r"binlog truncated in the middle of event|bogus data in log event|did not pass crc check|bad magic number",
     re.IGNORECASE,
 )
-_GONE: t.Final = re.compile(r"Could not find first log file name", re.IGNORECASE)
+_GONE: t.Final = re.compile(
+    # Removed from the server's list, and from its disk alone.
+    r"Could not find first log file name|File '[^']*' not found|could not open (?:log )?file",
+    re.IGNORECASE,
+)
 _FULL: t.Final = re.compile(r"Could not write into log file|No space left|Errcode: 28|errno 28", re.IGNORECASE)
 
 

@@ -37,7 +37,8 @@ DETECTED: t.Final = "fingerprint"
 class DdlGuard:
     """``mode`` says how DDL is dealt with: ``block_ddl`` (held off) or ``fingerprint`` (detected afterwards).
 
-    ``holds_writes``: tables without transactions stand still too; where not, ``why`` says what is in the way.
+    ``frozen`` names the table because of which it was given up. ``holds_writes``: tables without
+    transactions stand still too; where not, ``why`` says what is in the way.
     """
 
     def __init__(self, connection: t.Any, mode: str, *, why: str = "", lock_at_snapshot: bool = False) -> None:
@@ -46,6 +47,13 @@ class DdlGuard:
         self.mode = mode
         self.holds_writes = mode == BLOCKED
         self.why = why
+        self.frozen: str | None = None
+
+    def give_up(self, table: str) -> None:
+        """Let DDL through, because it keeps *table* from everybody; the dump is of no use any more."""
+        self.frozen = table
+        with contextlib.suppress(Exception):
+            self._connection.close()
 
     def snapshot_taken(self) -> None:
         """To be called once the dump client has its snapshot; raises BackupError when DDL runs just then."""

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A migration that runs when a dump begins must not keep the shop from selling until the dump ends."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.larapee.backup.plugins.module_utils._mysql import _ddl_guard
+from tests.database.estate import Estate, sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The patience of the watch, its pause, and what a loaded machine adds.
+LONGEST_WAIT_S = 15.0
+AT_WORK = (
+    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'ALTER%' "
+    "AND (STATE LIKE 'alter%' OR STATE LIKE 'copy%')"
+)
+
+
+@pytest.mark.parametrize("how", ["ADD INDEX (note(50))", "FORCE, ALGORITHM=COPY"], ids=["inplace", "copy"])
+def test_a_migration_at_work_when_the_dump_begins(estate: Estate, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    sql(
+        estate.source,
+        "INSERT INTO larapos.orders (total, note) SELECT seq, REPEAT('x', 200) FROM larapos.seq_1_to_400000",
+    )
+    # The client has work for longer than the migration.
+    sql(
+        estate.source,
+        "CREATE TABLE larapos.a_long_one AS SELECT seq, REPEAT('y', 900) line FROM larapos.seq_1_to_150000",
+    )
+    migration = threading.Thread(target=sql, args=(estate.source, f"ALTER TABLE larapos.orders {how}"))
+    real = _ddl_guard.hold_ddl_off
+
+    @contextlib.contextmanager
+    def hold(*arguments: Any) -> Iterator[_ddl_guard.DdlGuard]:
+        if migration.ident is None:
+            migration.start()
+            while sql(estate.source, AT_WORK) == "0\n":
+                assert migration.is_alive(), "the migration was over before the dump began"
+        with real(*arguments) as guard:
+            yield guard
+
+    monkeypatch.setattr(_ddl_guard, "hold_ddl_off", hold)
+    over = threading.Event()
+    waits: list[float] = []
+
+    def sell() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            sql(estate.source, "INSERT INTO larapos.orders (total) VALUES (1)")
+            waits.append(time.monotonic() - began)
+
+    seller = threading.Thread(target=sell)
+    seller.start()
+    try:
+        outcome = estate.dump(fingerprint=False)
+    finally:
+        over.set()
+        seller.join()
+        migration.join()
+    assert outcome.manifest is not None
+    assert any(warning.startswith("Attempt 1: a definition changed") for warning in outcome.warnings)
+    assert max(waits) < LONGEST_WAIT_S
