@@ -117,7 +117,7 @@ def test_database_uploads_and_config_of_one_moment(branch: Branch, wrapped: bool
     row, checked = branch.rows()[:2]
     assert (row.status, row.kind, checked.check_mode) == ("success", "restore", True)
     names = [artifact["name"] for artifact in row.artifacts]
-    assert [name.split("-20")[0] for name in names] == ["db", "public-uploads", "public-uploads", "config"]
+    assert [name.split("-20")[0] for name in names] == ["db", "db", "public-uploads", "public-uploads", "config"]
     assert names == [artifact["name"] for artifact in checked.artifacts]
     assert row.recovery_point == increment.recovery_point == row.details["plan"]["recovery_point"]
     plans = [row.details["plan"], *(row.details[part]["plan"] for part in PARTS)]

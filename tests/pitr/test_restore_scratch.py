@@ -51,6 +51,10 @@ def started(tmp_path: Path) -> Iterator[_scratch.Scratch]:
         yield scratch
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def ended(pid: int) -> bool:
     """A zombie has ended: only its parent has not looked yet."""
     try:
@@ -86,7 +90,9 @@ def sql_of(scratch: _scratch.Scratch, query: str, user: str = "root") -> str:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_restore_leaves_no_server_and_the_next_sweeps_its_directory(tmp_path: Path, number: int) -> None:
     base = tmp_path / "scratch"
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(base)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(base)], stdout=subprocess.PIPE, text=True, env=environment()
+    )
     assert holder.stdout is not None
     with holder:
         pid = int(holder.stdout.readline().split()[0])
@@ -99,7 +105,9 @@ def test_a_killed_restore_leaves_no_server_and_the_next_sweeps_its_directory(tmp
 
 def test_a_long_path_gets_a_short_socket_of_its_own_which_goes_too(tmp_path: Path) -> None:
     base = tmp_path / ("long-" * 30) / "scratch"
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(base)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(base)], stdout=subprocess.PIPE, text=True, env=environment()
+    )
     assert holder.stdout is not None
     with holder:
         pid, socket = holder.stdout.readline().split()
