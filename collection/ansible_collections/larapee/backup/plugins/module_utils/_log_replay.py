@@ -16,7 +16,7 @@ import typing as t
 from . import _fingerprint, _transfer
 from ._aim import Seeker, Transaction
 from ._binlog import _names
-from ._binlog._event_status import EventStatuses
+from ._binlog._event_status import EventStatuses, alters_sequence
 from ._binlog._walker import Walker
 from ._catalog import Entry
 from ._errors import BackupError
@@ -29,6 +29,7 @@ from ._target import Target
 
 _BLOCK: t.Final = 1024 * 1024
 # More differences would bury the message.
+_STATEMENT_SHOWN: t.Final = 200
 _NAMED: t.Final = 5
 Place = tuple[int, int]
 
@@ -181,6 +182,10 @@ class LogReplay:
             known = len(self._statements(name, self._start[1])) if found and index == 0 else 0
             for database, text in found[known:]:
                 statuses.apply(database, text)
+                if alters_sequence(text):
+                    self.warnings.append(
+                        f"A replay does not bring this back, run it by hand on the target: {text[:_STATEMENT_SHOWN]}"
+                    )
         return statuses.result()
 
     def _statements(self, name: str, until: int) -> tuple[tuple[str, str], ...]:

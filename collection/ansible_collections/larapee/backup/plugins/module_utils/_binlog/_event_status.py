@@ -12,6 +12,7 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from . import _statements
@@ -29,11 +30,17 @@ _SCHEMA: t.Final = ("DATABASE", "SCHEMA")
 
 
 _DROP_SCHEMA: t.Final = "DROP SCHEMA"
+_ALTERS_SEQUENCE: t.Final = re.compile(r"(?:\s|/\*.*?\*/)*ALTER\s+SEQUENCE\b", re.IGNORECASE | re.DOTALL)
 
 
 def concerns_events(text: str) -> bool:
     """Whether a statement creates, alters, renames or drops events, be it with their schema."""
     return _Reader(text).action() is not None
+
+
+def alters_sequence(text: str) -> bool:
+    """Whether a statement alters a sequence: a server's replication thread skips it under a filter (MariaDB 10.11)."""
+    return _ALTERS_SEQUENCE.match(text) is not None
 
 
 class EventStatuses:
@@ -181,4 +188,4 @@ class _Reader:
                 status = ELSEWHERE if any(self.accept(*words) for words in _ON_REPLICA) else DISABLED
 
 
-__all__ = ("DISABLED", "ELSEWHERE", "ENABLED", "EventStatuses", "concerns_events")
+__all__ = ("DISABLED", "ELSEWHERE", "ENABLED", "EventStatuses", "alters_sequence", "concerns_events")

@@ -200,7 +200,7 @@ class Groups:
         kind = _statements.kind(text)
         if kind == "definition":
             self._defines = True
-            if _event_status.concerns_events(text):
+            if _event_status.concerns_events(text) or _event_status.alters_sequence(text):
                 self.event_statements.append((database, text))
         elif kind == "rows":
             self.has_statements = True
