@@ -88,6 +88,12 @@ class Branch:
         return Moment(stock_picture(self.estate.source), file, int(position))
 
 
+OTHER_SCHEMAS = (
+    "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA "
+    "WHERE SCHEMA_NAME NOT IN ('larapos', 'mysql', 'information_schema', 'performance_schema', 'sys')"
+)
+
+
 @pytest.fixture
 def branch(estate: Estate) -> Branch:
     return Branch(estate)
@@ -95,6 +101,9 @@ def branch(estate: Estate) -> Branch:
 
 @pytest.fixture
 def person(estate: Estate, tmp_path: Path) -> Iterator[Person]:
+    # The servers are shared with other tests, which may have left a schema of their own there.
+    for name in sql(estate.target, OTHER_SCHEMAS).split():
+        sql(estate.target, f"DROP DATABASE `{name}`")
     someone = Person(estate, directory=tmp_path)
     someone.client = estate.target.write_option_file(tmp_path / "root.cnf", user="root", password="")
     yield someone
