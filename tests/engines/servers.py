@@ -7,6 +7,7 @@ Nothing of tests/engines imports the runner or other tests: scripts/engine-leg r
 
 from __future__ import annotations
 
+import abc
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ PATIENCE_S = 60.0
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class Server:
+class Server(abc.ABC):
     """Reachable only through its socket; root has no password there. It dies with the thread that started it."""
 
     engine: ClassVar[str]
@@ -46,9 +47,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
+    @abc.abstractmethod
     def make_template(cls, directory: Path) -> Path:
         """A data directory to copy: making one takes seconds, and many tests need a server of their own."""
-        raise NotImplementedError
 
     def start(self) -> None:
         data = self.directory / "data"
@@ -132,9 +133,9 @@ class Server:
         # A column of the table's own character set: a reload spells it out where the first dump left it away.
         return re.sub(r" CHARACTER SET utf8mb4(?= COLLATE)", "", done.stdout)
 
+    @abc.abstractmethod
     def position(self) -> tuple[str, int, str]:
         """File, offset and the text of all GTIDs up to there."""
-        raise NotImplementedError
 
 
 class MariadbServer(Server):
