@@ -17,7 +17,7 @@ import typing as t
 from . import _clock, _compress, _epoch, _fingerprint, _io, _lock, _making, _manifest, _publish
 from ._dump_stream import DumpStream
 from ._errors import BackupError
-from ._mysql import _ddl_guard, _dump_client, _grants, _inspect, _marker
+from ._mysql import _commits, _ddl_guard, _dump_client, _grants, _inspect, _marker
 from ._mysql._connection import Server, connect, identify, rows
 from ._mysql._freeze import FreezeWatch
 from ._mysql._option_file import read_option_file, refuse_system_schema
@@ -32,6 +32,29 @@ _NO_LONG_WAIT: t.Final = "SET SESSION lock_wait_timeout = 10"
 
 class _SchemaChanged(Exception):
     """DDL came between the start and the end of the dump."""
+
+    why = "a definition changed"
+
+    def failure(self, database: str) -> BackupError:
+        return BackupError(
+            f"Failed to dump {database}: definitions changed during each of {_ATTEMPTS} attempts. Run it when no "
+            "migration runs, or grant RELOAD (MySQL: BACKUP_ADMIN) to the account.",
+            reason="schema_changed",
+        )
+
+
+class _PositionUnknown(Exception):
+    """What lies before the position that it names may not be in it (_commits.py)."""
+
+    why = "the binary log began a file"
+
+    def failure(self, database: str) -> BackupError:
+        return BackupError(
+            f"Failed to dump {database}: the binary log began a file during each of {_ATTEMPTS} attempts, and which of "
+            "the transactions before it the dump holds is not known. Grant RELOAD to the account, or make "
+            "max_binlog_size larger.",
+            reason="position_unknown",
+        )
 
 
 @dataclasses.dataclass
@@ -84,16 +107,11 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
             try:
                 outcome.manifest = _attempt(request, options, server, client, around, outcome)
                 break
-            except _SchemaChanged:
-                outcome.warnings.append(
-                    f"Attempt {attempt}: a definition changed while the dump ran; it was thrown away."
-                )
+            except (_SchemaChanged, _PositionUnknown) as exc:
+                outcome.warnings.append(f"Attempt {attempt}: {exc.why} while the dump ran; it was thrown away.")
+                failure = exc.failure(request.database)
         else:
-            raise BackupError(
-                f"Failed to dump {request.database}: definitions changed during each of {_ATTEMPTS} attempts. Run it "
-                "when no migration runs, or grant RELOAD (MySQL: BACKUP_ADMIN) to the account.",
-                reason="schema_changed",
-            )
+            raise failure
     return outcome
 
 
@@ -151,6 +169,7 @@ def _attempt(
 ) -> _manifest.Manifest:
     with connect(options) as connection, _ddl_guard.hold_ddl_off(options, server) as guard:
         rows(connection, _NO_LONG_WAIT)
+        settled = guard.settle()
         schema = _inspect_database(connection, server, request)
         if schema.not_transactional and not guard.holds_writes:
             raise BackupError(
@@ -190,10 +209,10 @@ def _attempt(
             # The dump took as long as it took; the server may have closed the idle connection meanwhile.
             with connect(options) as later:
                 rows(later, _NO_LONG_WAIT)
-                changed = _inspect.fingerprint(later, request.database) != schema.fingerprint
-            if changed:
-                raise _SchemaChanged
-            stream.check(schema)
+                if _inspect.fingerprint(later, request.database) != schema.fingerprint:
+                    raise _SchemaChanged
+                stream.check(schema)
+                _require_position(later, server, stream.coordinates, settled)
             document = _describe(
                 request,
                 server,
@@ -205,7 +224,7 @@ def _attempt(
                 stream,
                 name=reservation.name,
             )
-            document.update(_add_fingerprint(request, options, server, reservation, outcome))
+            document.update(_add_fingerprint(request, options, server, guard, reservation, outcome))
             manifest = _manifest.check_manifest(document)
             raw = _manifest.manifest_bytes(manifest)
             reservation.publish(manifest=raw, signature=_making.sign(request, raw, at=manifest.created_at))
@@ -216,10 +235,20 @@ def _attempt(
     return manifest
 
 
+def _require_position(
+    connection: t.Any, server: Server, where: _dump_client.Coordinates | None, settled: str | None
+) -> None:
+    if server.engine != "mariadb" or where is None:
+        return
+    if _commits.state_at(connection, where.file, where.position, settled_state=settled) is None:
+        raise _PositionUnknown
+
+
 def _add_fingerprint(
     request: DumpRequest,
     options: t.Mapping[str, str],
     server: Server,
+    guard: _ddl_guard.DdlGuard,
     reservation: _publish.Reservation,
     outcome: DumpOutcome,
 ) -> dict[str, t.Any]:
@@ -236,6 +265,7 @@ def _add_fingerprint(
             receipt_query=request.receipt_query,
             checksums=True,
             limit_bytes=request.fingerprint_limit_bytes,
+            settle=guard.settle,
         )
         fields["companion"] = _fingerprint.write_companion(request, reservation, found)
     except BackupError as exc:

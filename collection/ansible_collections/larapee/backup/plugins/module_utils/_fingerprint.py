@@ -24,7 +24,7 @@ from ._fingerprint_file import (
     to_bytes,
     write_companion,
 )
-from ._mysql import _business, _contents, _exact_snapshot, _inspect
+from ._mysql import _business, _commits, _contents, _exact_snapshot, _inspect
 from ._mysql._connection import Server, connect, identify, rows
 
 if t.TYPE_CHECKING:
@@ -50,16 +50,18 @@ def take(
     receipt_query: str,
     checksums: bool,
     limit_bytes: int,
+    settle: t.Callable[[], str | None] | None = None,
 ) -> Fingerprint:
     """Read *database* in one consistent snapshot; raise BackupError when that cannot be done exactly.
 
-    A query that has no answer does not prevent it. *limit_bytes* bounds what is summed up whole.
+    A query that has no answer does not prevent it. *limit_bytes* bounds what is summed up whole. *settle*: see
+    ``open_exact_snapshot``.
     """
     for _attempt in range(_ATTEMPTS):
         try:
             with connect(options) as connection:
                 _prepare(connection, server, database)
-                return _Taking(connection, server, database).take(
+                return _Taking(connection, server, database, settle).take(
                     queries, receipt_query=receipt_query, checksums=checksums, limit_bytes=limit_bytes
                 )
         except _SchemaChangedError:
@@ -72,7 +74,10 @@ def take(
 
 
 class _Taking:
-    def __init__(self, connection: Connection, server: Server, database: str) -> None:
+    def __init__(
+        self, connection: Connection, server: Server, database: str, settle: t.Callable[[], str | None] | None
+    ) -> None:
+        self._settle = settle or (lambda: _commits.settled(connection, *_commits.STAGES))
         self._connection = connection
         self._server = server
         self._database = database
@@ -84,9 +89,12 @@ class _Taking:
         definitions = _inspect.fingerprint(connection, database)
         sequences = _contents.read_sequences(connection, database)
         taken_at = _clock.now()
-        where = _exact_snapshot.open_exact_snapshot(connection, self._server)
+        # A sequence shows its next value before the binary log has it.
+        settled = self._settle() if sequences else None
+        where = _exact_snapshot.open_exact_snapshot(connection, self._server, settle=self._settle, settled=settled)
         with _exact_snapshot.released(connection):
-            facts = _contents.sequence_facts(sequences, _contents.read_sequences(connection, database))
+            later = _contents.read_sequences(connection, database)
+            facts = _contents.sequence_facts({} if settled is None else sequences, later)
         facts.update(self._read(checksums=checksums, limit_bytes=limit_bytes))
         _contents.limit_statements(connection, self._server, _QUERY_SECONDS)
         answers, receipt, problems = _ask_all(connection, queries, receipt_query)

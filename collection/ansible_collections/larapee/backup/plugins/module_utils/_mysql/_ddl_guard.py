@@ -21,6 +21,7 @@ import contextlib
 import typing as t
 
 from .._errors import BackupError
+from . import _commits
 from ._connection import Server, connect, first_line, rows
 
 _LOCK_WAIT_SECONDS = 30
@@ -29,6 +30,7 @@ _LOCK_WAIT_TIMEOUT = 1205
 # Access denied; command denied; lock wait timeout; unknown command or syntax error on an older server.
 _UNAVAILABLE = {1227, 1142, 1045, _LOCK_WAIT_TIMEOUT, 1064, 1295}
 _MYSQL_LOCK = "LOCK INSTANCE FOR BACKUP"
+_STAGES = tuple(f"BACKUP STAGE {stage}" for stage in _commits.STAGES)
 
 BLOCKED: t.Final = "block_ddl"
 DETECTED: t.Final = "fingerprint"
@@ -54,6 +56,23 @@ class DdlGuard:
         self.frozen = table
         with contextlib.suppress(Exception):
             self._connection.close()
+
+    def settle(self) -> str | None:
+        """MariaDB: hold commits still for a moment and return the GTIDs of all that is visible; None where it cannot.
+
+        DDL gets in between: a snapshot is opened, and definitions are read, after it.
+        """
+        if not self.holds_writes:
+            return None
+        state = _commits.settled(self._connection)
+        problem = _try(self._connection, *_STAGES)
+        if problem is not None:
+            raise BackupError(
+                f"Failed to hold DDL off: {first_line(problem)}. A definition began to change; nothing was kept of the "
+                "dump. Run it when no migration runs.",
+                reason="schema_changed",
+            )
+        return state
 
     def snapshot_taken(self) -> None:
         """To be called once the dump client has its snapshot; raises BackupError when DDL runs just then."""
@@ -95,7 +114,7 @@ def hold_ddl_off(options: t.Mapping[str, str], server: Server) -> t.Iterator[Ddl
 
 
 def _hold_on_mariadb(connection: t.Any) -> DdlGuard:
-    problem = _try(connection, "BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL")
+    problem = _try(connection, *_STAGES)
     if problem is None:
         return DdlGuard(connection, BLOCKED)
     _try(connection, "BACKUP STAGE END")

@@ -4,9 +4,10 @@
 
 """A consistent snapshot whose exact position in the binary log is known.
 
-MariaDB tells it in status variables. MySQL does not: there commits are held for the moment in which the snapshot is
-opened and the position is read (``FLUSH TABLES WITH READ LOCK``), as its own dump client does. A statement that runs
-long makes that lock wait, and everything that writes waits behind it, so it is given up after seconds.
+MariaDB tells it in status variables, not always the truth (_commits.py). MySQL does not: there commits are held for
+the moment in which the snapshot is opened and the position is read (``FLUSH TABLES WITH READ LOCK``), as its own dump
+client does. A statement that runs long makes that lock wait, and everything that writes waits behind it, so it is
+given up after seconds.
 
 Private to larapee.backup: may change without notice.
 """
@@ -20,13 +21,17 @@ import typing as t
 
 from .._binlog import _gtid
 from .._errors import BackupError
+from . import _commits
 from ._connection import Server, first_line, rows
 from ._dialect import dialect
 
 if t.TYPE_CHECKING:
     from pymysql.connections import Connection
 
+_SNAPSHOT_POSITION: t.Final = "SHOW STATUS LIKE 'binlog_snapshot_%'"
 _SNAPSHOT: t.Final = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+_TRIES: t.Final = 10
+_TRY_AGAIN_SECONDS: t.Final = 0.1
 _LOCK_TRIES: t.Final = 3
 _LOCK_SECONDS: t.Final = 2
 _PAUSE_SECONDS: t.Final = 1.0
@@ -61,34 +66,49 @@ def released(connection: Connection) -> t.Iterator[None]:
         rows(connection, "ROLLBACK TO SAVEPOINT larapee_backup")
 
 
-def open_exact_snapshot(connection: Connection, server: Server) -> Position:
-    """Open a snapshot on *connection*, for reading only; raise BackupError when its position cannot be known."""
+def open_exact_snapshot(
+    connection: Connection, server: Server, *, settle: t.Callable[[], str | None], settled: str | None = None
+) -> Position:
+    """Open a snapshot on *connection*, for reading only; raise BackupError when its position cannot be known.
+
+    *settle* (MariaDB): what holds commits still for a moment. *settled*: what it returned the last time.
+    """
     if not server.log_bin:
         raise BackupError(
             "Failed to take a fingerprint: the server writes no binary log, so there is no position to take it at. "
             "Switch log_bin on.",
             reason="no_fingerprint",
         )
-    position = _open_on_mariadb(connection) if server.engine == "mariadb" else _open_on_mysql(connection, server)
+    if server.engine == "mariadb":
+        position = _open_on_mariadb(connection, settle, settled)
+    else:
+        position = _open_on_mysql(connection, server)
     return dataclasses.replace(position, gtid=str(_gtid.parse(server.engine, position.gtid)))
 
 
-def _open_on_mariadb(connection: Connection) -> Position:
-    open_snapshot(connection)
-    told = {str(name).lower(): str(value) for name, value in rows(connection, "SHOW STATUS LIKE 'binlog_snapshot_%'")}
-    file, position = told.get("binlog_snapshot_file", ""), told.get("binlog_snapshot_position", "")
-    if not file or not position.isdigit():
-        raise BackupError(
-            "Failed to take a fingerprint: the server does not say where the binary log stood.", reason="no_fingerprint"
-        )
-    ((gtid,),) = rows(connection, "SELECT BINLOG_GTID_POS(%s, %s)", [file, int(position)])
-    if gtid is None:
-        raise BackupError(
-            f"Failed to take a fingerprint: the server tells no GTID for {file}:{position}. The file was removed in "
-            "that moment, or holds events longer than max_allowed_packet. Run it again.",
-            reason="no_fingerprint",
-        )
-    return Position(file=file, position=int(position), gtid=str(gtid))
+def _open_on_mariadb(connection: Connection, settle: t.Callable[[], str | None], settled: str | None) -> Position:
+    for _try in range(_TRIES):
+        open_snapshot(connection)
+        told = {str(each).lower(): str(value) for each, value in rows(connection, _SNAPSHOT_POSITION)}
+        file, position = told.get("binlog_snapshot_file", ""), told.get("binlog_snapshot_position", "")
+        if not file or not position.isdigit():
+            raise BackupError(
+                "Failed to take a fingerprint: the server does not say where the binary log stood.",
+                reason="no_fingerprint",
+            )
+        gtid = _commits.state_at(connection, file, int(position), settled_state=settled)
+        if gtid is not None:
+            return Position(file=file, position=int(position), gtid=gtid)
+        connection.rollback()
+        settled = settle()
+        if settled is None:
+            time.sleep(_TRY_AGAIN_SECONDS)
+    raise BackupError(
+        f"Failed to take a fingerprint: the binary log began {file}, and the server does not say which transactions "
+        "before it a snapshot holds. Grant RELOAD to the account, or run it again when no other backup of the server "
+        "runs.",
+        reason="no_fingerprint",
+    )
 
 
 def _open_on_mysql(connection: Connection, server: Server) -> Position:

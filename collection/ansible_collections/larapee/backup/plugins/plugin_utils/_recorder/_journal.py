@@ -17,6 +17,7 @@ from typing import Any
 
 from ._errors import JournalError
 from ._lock import OwnerLock, is_held
+from ._presence import is_running
 from ._record import RunRecord, dump_json, format_time, utc_now
 from ._regular_file import read_regular_file
 
@@ -160,17 +161,18 @@ class Journal:
         limit = time.time() - _STALE_TEMPORARY_S
         for path in self.directory.glob(".*.tmp"):
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < limit or self._writer_is_dead(path):
+                written = path.stat().st_mtime
+                if written < limit or self._writer_is_dead(path, written):
                     path.unlink()
 
-    def _writer_is_dead(self, temporary: Path) -> bool:
+    def _writer_is_dead(self, temporary: Path, written: float) -> bool:
         """The lock is asked too: a process of another pid namespace only looks gone."""
         run, _dot, pid = temporary.name.removeprefix(".").removesuffix(".tmp").rpartition(".")
         try:
             lock = self.lock_path(run)
         except ValueError:
             return False
-        return pid.isdigit() and not Path(f"/proc/{pid}").exists() and not is_held(lock)
+        return pid.isdigit() and not is_running(int(pid), at=written) and not is_held(lock)
 
     def _place(self, path: Path, document: dict[str, Any]) -> None:
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
@@ -200,7 +202,7 @@ def owner_is_dead(entry: JournalEntry) -> bool:
     """The lock is free, or the machine was started again since; without a lock, the process has to be gone."""
     if entry.boot_id != boot_id():
         return True
-    return not (Path(f"/proc/{entry.pid}").exists() if entry.lock is None else is_held(entry.lock))
+    return not (is_running(entry.pid) if entry.lock is None else is_held(entry.lock))
 
 
 def boot_id() -> str:

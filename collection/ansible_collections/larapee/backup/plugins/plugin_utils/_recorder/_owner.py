@@ -13,6 +13,7 @@ from typing import Any
 
 from ._journal import DIRECTORIES, JournalEntry, boot_id
 from ._lock import is_held
+from ._presence import is_running
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Owner:
         if self.boot_id != boot_id():
             return False
         if self.lock is None:
-            return Path(f"/proc/{self.pid}").exists()
+            return is_running(self.pid)
         return any(is_held(path) for path in self.locks)
 
     @property

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -198,6 +199,33 @@ def test_what_a_killed_writer_left_goes_at_once_and_that_of_a_living_one_stays(t
         assert {dead, living} == set(journal.directory.iterdir())
     journal.remove_stale_temporaries()
     assert list(journal.directory.iterdir()) == [living]
+
+
+def test_a_writer_that_nobody_buried_is_dead(tmp_path: Path) -> None:
+    """In a container whose first process is no init, what was killed stays a zombie."""
+    journal = Journal(tmp_path)
+    journal.directory.mkdir()
+    with subprocess.Popen(["sleep", "60"]) as killed:
+        left = journal.directory / f".{RUN_ID}.{killed.pid}.tmp"
+        left.touch()
+        journal.remove_stale_temporaries()
+        assert left.exists()
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+        journal.remove_stale_temporaries()
+        assert not left.exists()
+
+
+def test_a_later_process_of_the_number_is_not_the_writer(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.directory.mkdir()
+    with subprocess.Popen(["sleep", "60"]) as later:
+        left = journal.directory / f".{RUN_ID}.{later.pid}.tmp"
+        left.touch()
+        os.utime(left, (time.time() - 60, time.time() - 60))
+        journal.remove_stale_temporaries()
+        assert not left.exists()
+        later.kill()
 
 
 def test_own_lock_survives_being_asked_about(tmp_path: Path) -> None:
