@@ -11,6 +11,7 @@ import pytest
 from larapee_runner.demo.server import ThrowawayServer
 from tests.database.estate import Keys, make_keys
 from tests.pitr.sealed_shop import SealedShop
+from tests.pitr.sealing import SealingBranch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,3 +38,19 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture
 def shop(source: ThrowawayServer, target: ThrowawayServer, keys: Keys, tmp_path: Path) -> SealedShop:
     return SealedShop(source=source, target=target, keys=keys, root=tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ThrowawayServer]:
+    """For a test that breaks it."""
+    running = ThrowawayServer(tmp_path / "server")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.destroy()
+
+
+@pytest.fixture
+def branch(server: ThrowawayServer, target: ThrowawayServer, keys: Keys, tmp_path: Path) -> SealingBranch:
+    return SealingBranch(source=server, target=target, keys=keys, root=tmp_path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.larapee.backup.plugins.module_utils import _db_chain
 from ansible_collections.larapee.backup.plugins.module_utils._catalog import read_catalogue
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._seal import SealOutcome, SealRequest, seal_binlogs
@@ -183,6 +184,19 @@ def pipe(*commands: list[str]) -> None:
         with process.stderr as messages:
             said.append(messages.read().decode())
     assert [process.wait() for process in running] == [0] * len(commands), said
+
+
+def require_recovered(branch: SealingBranch, full: Manifest) -> list[Manifest]:
+    """One chain from *full* to the end, which the stock replay turns into what the server has; returns its parts."""
+    manifests = [entry.manifest for entry in read_catalogue(str(branch.local)).entries]
+    chains, astray = _db_chain.db_chains(manifests)
+    assert astray == {}
+    (chain,) = (each for each in chains if each.full.artifact == full.artifact)
+    assert chain.broken is None
+    branch.replay(branch.target, full, list(chain.increments))
+    assert picture(branch.target) == picture(branch.source)
+    assert branch.verify(identity=branch.keys.identity).failures == []
+    return list(chain.increments)
 
 
 def require_healed(branch: SealingBranch, *, because: str) -> None:

@@ -23,28 +23,11 @@ from tests.database.estate import DATABASE, FakeTools, sql
 from tests.pitr.sealing import SealingBranch, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.database.estate import Keys
 
 SALE = "INSERT INTO larapos.orders (total, note) VALUES (7, 'not in the snapshot')"
 SOLD = f"SELECT COUNT(*) FROM {DATABASE}.orders"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ThrowawayServer]:
-    running = ThrowawayServer(tmp_path / "server")
-    running.start()
-    try:
-        yield running
-    finally:
-        running.destroy()
-
-
-@pytest.fixture
-def branch(server: ThrowawayServer, target: ThrowawayServer, keys: Keys, tmp_path: Path) -> SealingBranch:
-    return SealingBranch(source=server, target=target, keys=keys, root=tmp_path)
 
 
 class Late:
@@ -92,7 +75,7 @@ def test_a_fingerprint_is_taken_again(branch: SealingBranch, monkeypatch: pytest
     found = fingerprint(branch)
     assert late.opened == times + 1
     assert found.tables["orders"]["rows"] == int(sql(branch.source, SOLD))
-    assert (found.file, str(found.position)) == tuple(sql(branch.source, "SHOW MASTER STATUS").split("\t")[:2])
+    assert found.gtid == reached(branch)
 
 
 def test_no_fingerprint_rather_than_a_wrong_one(branch: SealingBranch, monkeypatch: pytest.MonkeyPatch) -> None:
