@@ -103,16 +103,27 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
         )
         if check_mode:
             return outcome
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                outcome.manifest = _attempt(request, options, server, client, around, outcome)
-                break
-            except (_SchemaChanged, _PositionUnknown) as exc:
-                outcome.warnings.append(f"Attempt {attempt}: {exc.why} while the dump ran; it was thrown away.")
-                failure = exc.failure(request.database)
-        else:
-            raise failure
+        outcome.manifest = _dump_until_usable(request, options, server, client, around, outcome)
     return outcome
+
+
+def _dump_until_usable(
+    request: DumpRequest,
+    options: t.Mapping[str, str],
+    server: Server,
+    client: _dump_client.DumpClient,
+    around: _making.Surroundings,
+    outcome: DumpOutcome,
+) -> _manifest.Manifest:
+    attempt = 1
+    while True:
+        try:
+            return _attempt(request, options, server, client, around, outcome)
+        except (_SchemaChanged, _PositionUnknown) as exc:
+            if attempt == _ATTEMPTS:
+                raise exc.failure(request.database) from None
+            outcome.warnings.append(f"Attempt {attempt}: {exc.why} while the dump ran; it was thrown away.")
+        attempt += 1
 
 
 def _inspect_database(connection: t.Any, server: Server, request: DumpRequest) -> _inspect.Schema:
