@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils._mysql import _ddl_guard
-from tests.database.estate import Estate, sql
+from tests.database.estate import Estate, FakeTools, sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,16 +29,15 @@ AT_WORK = (
 
 
 @pytest.mark.parametrize("how", ["ADD INDEX (note(50))", "FORCE, ALGORITHM=COPY"], ids=["inplace", "copy"])
-def test_a_migration_at_work_when_the_dump_begins(estate: Estate, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_a_migration_at_work_when_the_dump_begins(
+    estate: Estate, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     sql(
         estate.source,
         "INSERT INTO larapos.orders (total, note) SELECT seq, REPEAT('x', 200) FROM larapos.seq_1_to_400000",
     )
-    # The client has work for longer than the migration.
-    sql(
-        estate.source,
-        "CREATE TABLE larapos.a_long_one AS SELECT seq, REPEAT('y', 900) line FROM larapos.seq_1_to_150000",
-    )
+    # The dump has work for longer than the migration and the patience with it, on a fast machine too.
+    fake_tools.dump_client('$real "$@" || exit; exec sleep 8')
     # It lets a migration that is nearly done end before the dump.
     monkeypatch.setattr(_ddl_guard.DdlGuard, "settle", lambda _guard: None)
     for _try in range(TRIES):
