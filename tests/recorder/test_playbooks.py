@@ -322,3 +322,40 @@ def _touch(stage: Stage) -> str:
 
 def _indent(tasks: str) -> str:
     return tasks.replace("\n", "\n    ")
+
+
+MANY = """
+- name: Set the branches
+  ansible.builtin.set_fact:
+    larapee_backup_branches: [branch-001, branch-002, 7]
+"""
+REPORT = """
+- name: Report
+  ansible.builtin.import_role:
+    name: larapee.backup.guard
+    tasks_from: report
+  vars:
+    larapee_backup_reports:
+      branch-001: {artifacts: [], details: {adopted: 3}, recovery_point: "2026-11-22T03:00:07Z"}
+      branch-002: {details: {}, error: "Failed to pull branch-002: it refused."}
+"""
+
+
+def test_a_play_for_many_branches_has_a_row_for_each(stage: Stage) -> None:
+    code, output = stage.play(stage.playbook(MANY + GUARD + REPORT + CLOSE, kind="sync"))
+    assert code == 2
+    assert "Failed to finish 1 of 3 branches: branch-002" in output
+    rows = {row.branch: row for row in stage.rows()}
+    assert {(branch, row.kind, row.status, row.error) for branch, row in rows.items()} == {
+        ("branch-001", "sync", "success", None),
+        ("branch-002", "sync", "failed", "Failed to pull branch-002: it refused."),
+        ("7", "sync", "success", None),
+    }
+    assert rows["branch-001"].details == {"adopted": 3}
+
+
+def test_a_play_for_no_branch_is_refused(stage: Stage) -> None:
+    code, output = stage.play(stage.playbook(GUARD + CLOSE, kind="sync", branch=""))
+    assert code == 2
+    assert "it is for no branch" in output
+    assert stage.row().status == "failed"

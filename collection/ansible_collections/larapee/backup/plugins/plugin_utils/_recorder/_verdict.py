@@ -55,6 +55,8 @@ class BranchReport:
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     recovery_point: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    # Why this branch failed while the play, which serves many, goes on.
+    error: str | None = None
     completed: bool = False
     hosts: set[str] = field(default_factory=set)
 
@@ -74,6 +76,8 @@ class BranchReport:
             self.recovery_point = report["recovery_point"]
         if isinstance(report.get("details"), Mapping):
             self.details.update(report["details"])
+        if self.error is None and isinstance(report.get("error"), str):
+            self.error = one_line(report["error"]) or "The branch failed without a message"
         if report.get("completed") is True:
             self.completed = True
 
@@ -121,8 +125,17 @@ def judge(
     if not branches:
         error = _error_without_branch(pending, foreign, ending)
         return [pending.ended("failed", error=error, details=_failure_details(failures.values()))]
+    # A play that served many branches to its close fails because of those that have an error: no fault of the others.
+    answered = {host for report in branches.values() if report.error is not None for host in report.hosts}
     return [
-        _judge_branch(pending, branch, report=report, failures=failures, foreign=foreign, ending=ending)
+        _judge_branch(
+            pending,
+            branch,
+            report=dataclasses.replace(report, hosts=report.hosts - answered) if report.completed else report,
+            failures=failures,
+            foreign=foreign,
+            ending=ending,
+        )
         for branch, report in sorted(branches.items())
     ]
 
@@ -158,6 +171,8 @@ def _judge_branch(
 def _error_of_branch(
     row: RunRecord, report: BranchReport, *, failures: Mapping[str, Failure], ending: Ending
 ) -> str | None:
+    if report.error is not None:
+        return report.error
     for host in sorted(report.hosts & ending.failed):
         return _failure_of(host, failures).line()
     if not report.completed:

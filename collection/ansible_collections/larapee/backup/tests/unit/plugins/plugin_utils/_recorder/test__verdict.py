@@ -205,3 +205,26 @@ def test_a_play_that_goes_on_after_a_failure_failed_for_the_first_one() -> None:
 def test_where_something_was_rescued_the_last_failure_is_the_cause() -> None:
     rescued, real = failure(reason="rescued"), failure(reason="disk_full")
     assert causes({"shop": [rescued, real]}, rescued={"shop"}) == {"shop": real}
+
+
+def test_a_branch_that_failed_leaves_the_rows_of_the_others_alone() -> None:
+    good = {"kind": "sync", "completed": True}
+    told = {
+        "branch-001": report(good),
+        "branch-002": report({**good, "error": "Failed to pull branch-002: refused.\nx"}),
+    }
+    rows = verdict(told, failures=(failure(),), ending=failing("shop"))
+    assert (rows["branch-001"].status, rows["branch-001"].error, rows["branch-001"].details) == ("success", None, {})
+    assert (rows["branch-002"].status, rows["branch-002"].error) == ("failed", "Failed to pull branch-002: refused.")
+
+
+def test_an_error_needs_no_failed_host() -> None:
+    row = verdict({"branch-001": report({"kind": "sync", "completed": True, "error": ""})})["branch-001"]
+    assert (row.status, row.error) == ("failed", "The branch failed without a message")
+
+
+def test_a_play_that_never_closed_is_a_failure_of_every_branch() -> None:
+    told = {"branch-001": report({"kind": "sync"}), "branch-002": report({"kind": "sync", "error": "Failed to pull."})}
+    rows = verdict(told, failures=(failure(),), ending=failing("shop"))
+    assert (rows["branch-001"].status, rows["branch-001"].error) == ("failed", failure().line())
+    assert rows["branch-002"].error == "Failed to pull."
