@@ -42,8 +42,10 @@ PARTS = ("", ".manifest.json", ".manifest.json.sig", ".index.zst", ".verified.js
 class Branch:
     """``now`` is what the clock of the branch shows."""
 
-    def __init__(self, root: Path, keys: Path) -> None:
-        self.place = Place(root / "local", keys)
+    def __init__(self, root: Path, keys: Path, *, code: str = BRANCH, directory: Path | None = None) -> None:
+        self.code = code
+        self.place = Place(directory or root / "local", keys)
+        self.encrypted = False
         self.state = root / "state"
         self.now = BEGIN
         self.set = 0
@@ -121,7 +123,8 @@ class Branch:
 
     def _put(self, kind: str, *, epoch: str, entries: int, rows: int, extra: dict[str, Any]) -> None:
         prefix, ending = ENDINGS[kind]
-        name = f"{prefix}-{self.now:%Y%m%d-%H%M}{ending}"
+        name = f"{prefix}-{self.now:%Y%m%d-%H%M}{ending.removesuffix('.age')}"
+        name += ".age" if self.encrypted or ending.endswith(".age") else ""
         number = self.sequences[kind] = self.sequences.get(kind, 0) + 1
         fields: dict[str, Any] = {"set": self.set, "epoch": epoch, "run_id": str(uuid.UUID(int=self.set)), **extra}
         if kind == "db_full":
@@ -144,12 +147,13 @@ class Branch:
             self.chain.append(name)
         elif kind == "files_full":
             self.chain = [name]
-        self.place.put(name, sequence=number, stored=f"stored {name} ".encode() * 100, **fields)
-        _sequence.remember(str(self.state), branch=BRANCH, kind=kind, number=number)
+        stored = f"stored {name} ".encode() * 100
+        self.place.put(name, sequence=number, stored=stored, signer=self.code, branch=self.code, **fields)
+        _sequence.remember(str(self.state), branch=self.code, kind=kind, number=number)
 
     def request(self, **changes: Any) -> _prune.PruneRequest:
         options = {
-            "branch": BRANCH,
+            "branch": self.code,
             "directory": str(self.directory),
             "allowed_signers": self.place.allowed_signers,
             "state_path": str(self.state),
@@ -173,7 +177,7 @@ class Branch:
     def outcome(self) -> _verify.VerifyOutcome:
         return _verify.verify_place(
             _verify.VerifyRequest(
-                branch=BRANCH,
+                branch=self.code,
                 directory=str(self.directory),
                 allowed_signers=self.place.allowed_signers,
                 state_path=str(self.state),
@@ -185,7 +189,7 @@ class Branch:
     def sets(self) -> list[int]:
         """The numbers of the sets of which something is there."""
         entries = _catalog.read_catalogue(str(self.directory)).entries
-        return sorted({entry.manifest.set_number for entry in entries if entry.manifest.branch == BRANCH})
+        return sorted({entry.manifest.set_number for entry in entries if entry.manifest.branch == self.code})
 
     def names(self, number: int) -> list[str]:
         entries = _catalog.read_catalogue(str(self.directory)).entries

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CHANGES = ("unlink", "replace", "open", "write")
 
 
-def die_before(number: int) -> None:
+def die_before(number: int, names: tuple[str, ...] = CHANGES) -> None:
     counter = itertools.count(1)
 
     def mortal(call: Callable[..., object], *, changes: Callable[..., bool]) -> Callable[..., object]:
@@ -43,7 +43,7 @@ def die_before(number: int) -> None:
 
     # The process dies here, not the machine: what reaches the disk makes no difference.
     os.fsync = lambda _descriptor: None
-    for name in CHANGES:
+    for name in names:
         every = creates if name == "open" else lambda *_any: True
         setattr(os, name, mortal(getattr(os, name), changes=every))
 

@@ -25,6 +25,15 @@ def place_spec() -> dict[str, t.Any]:
     }
 
 
+def estate_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``estate``."""
+    return {
+        "branches": {"type": "list", "elements": "str", "required": True},
+        "central_path": {"type": "path", "default": "/srv/backups/larapee"},
+        "allowed_signers": {"type": "path", "required": True},
+    }
+
+
 def run_spec() -> dict[str, t.Any]:
     """Options of the doc fragment ``run``."""
     return {
@@ -76,4 +85,13 @@ def fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
     raise AssertionError("fail_json does not return")
 
 
-__all__ = ("create_module", "fail", "making_options", "making_spec", "place_spec", "reading_spec", "run_spec")
+__all__ = (
+    "create_module",
+    "estate_spec",
+    "fail",
+    "making_options",
+    "making_spec",
+    "place_spec",
+    "reading_spec",
+    "run_spec",
+)

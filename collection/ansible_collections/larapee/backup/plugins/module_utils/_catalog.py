@@ -17,6 +17,8 @@ from . import _io, _ledger, _manifest, _names
 from ._errors import BackupError
 from ._manifest import Manifest
 
+CHECKSUMS: t.Final = "SHA256SUMS"
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -150,16 +152,20 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
-def write_checksums(catalogue: Catalogue) -> None:
-    """Derive ``SHA256SUMS``, for ``sha256sum -c``, from the manifests."""
-    lines = [f"{entry.manifest.sha256}  {entry.name}\n" for entry in catalogue.entries]
-    for entry in catalogue.entries:
+def checksums(entries: t.Iterable[Entry]) -> bytes:
+    """What ``sha256sum -c`` reads, derived from the manifests."""
+    lines = []
+    for entry in entries:
+        lines.append(f"{entry.manifest.sha256}  {entry.name}\n")
         if entry.companion_path is not None:
             companion = entry.manifest.document["companion"]
             lines.append(f"{companion['sha256']}  {os.path.basename(entry.companion_path)}\n")
-    _io.write_file(
-        os.path.join(catalogue.directory, "SHA256SUMS"), "".join(sorted(lines, key=lambda x: x[66:])).encode()
-    )
+    return "".join(sorted(lines, key=lambda x: x[66:])).encode()
 
 
-__all__ = ("Catalogue", "Entry", "read_catalogue", "write_checksums")
+def write_checksums(catalogue: Catalogue) -> None:
+    """Derive ``SHA256SUMS`` from the manifests."""
+    _io.write_file(os.path.join(catalogue.directory, CHECKSUMS), checksums(catalogue.entries))
+
+
+__all__ = ("CHECKSUMS", "Catalogue", "Entry", "checksums", "read_catalogue", "write_checksums")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from . import _chain, _sets
+from . import _chain, _manifest, _sets
 from ._manifest import Manifest
 
 
@@ -53,8 +53,17 @@ def reached(manifests: t.Collection[Manifest]) -> dict[str, dt.datetime]:
     return found
 
 
+def recovery_point(there: t.Iterable[Manifest], intact: t.Collection[Manifest]) -> str | None:
+    """The least of what the newest *intact* artifacts reach, over all families *there*; None when one has none."""
+    families = {_sets.FAMILIES[each.kind] for each in there}
+    found = reached(intact)
+    if not families or families - found.keys():
+        return None
+    return _manifest.format_time(min(found.values()))
+
+
 def _of(family: str, manifests: t.Iterable[Manifest]) -> list[Manifest]:
     return [each for each in manifests if _sets.FAMILIES[each.kind] == family]
 
 
-__all__ = ("chain_faults", "reached")
+__all__ = ("chain_faults", "recovery_point")

@@ -33,7 +33,6 @@ from . import (
     _names,
     _opened,
     _sequence,
-    _sets,
 )
 from ._catalog import Entry
 from ._errors import BackupError
@@ -134,22 +133,13 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     return VerifyOutcome(
         checks=tuple(checks),
         unmanaged=catalogue.unmanaged,
-        recovery_point=_recovery_point(catalogue.entries, verified, request),
+        recovery_point=_chain_check.recovery_point(_own(catalogue.entries, request), _own(verified, request)),
         verified=tuple(verified),
     )
 
 
 def _own(entries: t.Iterable[Entry], request: VerifyRequest) -> list[_manifest.Manifest]:
     return [entry.manifest for entry in entries if entry.manifest.branch == request.branch]
-
-
-def _recovery_point(entries: t.Iterable[Entry], verified: t.Iterable[Entry], request: VerifyRequest) -> str | None:
-    """The least of what the newest intact artifacts reach, over all families that are here; None when one has none."""
-    here = {_sets.FAMILIES[each.kind] for each in _own(entries, request)}
-    reached = _chain_check.reached(_own(verified, request))
-    if not here or here - reached.keys():
-        return None
-    return _manifest.format_time(min(reached.values()))
 
 
 def _check_intact(entries: t.Sequence[Entry], request: VerifyRequest, *, astray: t.Mapping[str, str]) -> list[Check]:

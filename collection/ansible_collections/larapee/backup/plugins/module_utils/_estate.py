@@ -1,0 +1,152 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Work on many branches at central: a process for each, two at once, and what befalls one stops no other.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import time
+import typing as t
+
+from . import _catalog, _names, _process
+from ._catalog import Catalogue
+from ._errors import BackupError
+
+WIDTH: t.Final = 2
+_BLOCK = 65536
+_READINGS = 2
+_PAUSE_SECONDS = 0.5
+
+Report = dict[str, t.Any]
+Work = t.Callable[[str], Report]
+
+
+def place_of(central_path: str, branch: str) -> str:
+    """Where central keeps what it adopted of *branch*."""
+    return os.path.join(central_path, "branches", branch)
+
+
+def read_place(directory: str) -> Catalogue:
+    """The catalogue of *directory*, with those problems only that stay: what is being adopted lacks its manifest."""
+    catalogue = _catalog.read_catalogue(directory)
+    for _attempt in range(_READINGS):
+        if not catalogue.problems:
+            break
+        time.sleep(_PAUSE_SECONDS)
+        again = _catalog.read_catalogue(directory)
+        lasting = {name: why for name, why in again.problems.items() if name in catalogue.problems}
+        catalogue = dataclasses.replace(again, problems=lasting)
+    return catalogue
+
+
+def each_branch(work: Work, branches: t.Iterable[str]) -> dict[str, Report]:
+    """What *work* reports of each of *branches*; of one where it fails, a report with ``error``."""
+    waiting = list(dict.fromkeys(branches))
+    reports: dict[str, Report] = dict.fromkeys(waiting, {})
+    running: dict[int, _Worker] = {}
+    with selectors.DefaultSelector() as selector:
+        try:
+            while waiting or running:
+                while waiting and len(running) < WIDTH:
+                    worker = _Worker(work, waiting.pop(0))
+                    running[worker.descriptor] = worker
+                    selector.register(worker.descriptor, selectors.EVENT_READ)
+                for key, _events in selector.select():
+                    worker = running[key.fd]
+                    if not worker.hear():
+                        selector.unregister(key.fd)
+                        del running[key.fd]
+                        reports[worker.branch] = worker.finish()
+        finally:
+            for worker in running.values():
+                worker.end()
+    return reports
+
+
+def failed(error: BackupError) -> Report:
+    """The report of a branch for which nothing could be done."""
+    details = {"reason": error.reason, "place": "central"}
+    return {"artifacts": [], "recovery_point": None, "details": details, "error": str(error)}
+
+
+class _Worker:
+    """A process that works for one branch. It ends with the module, whatever ends that."""
+
+    def __init__(self, work: Work, branch: str) -> None:
+        self.branch = branch
+        self._heard = bytearray()
+        self.descriptor, writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            status = 1
+            try:
+                _process.die_with_parent()
+                os.close(self.descriptor)
+                with open(writing, "wb") as pipe:
+                    pipe.write(json.dumps(_reported(work, branch)).encode())
+                status = 0
+            finally:
+                # Nothing of the module may run twice: no handler, no buffer.
+                os._exit(status)
+        os.close(writing)
+
+    def hear(self) -> bool:
+        """Take what the process has written; False when that was all."""
+        block = os.read(self.descriptor, _BLOCK)
+        self._heard += block
+        return bool(block)
+
+    def finish(self) -> Report:
+        os.close(self.descriptor)
+        _pid, status = os.waitpid(self._pid, 0)
+        if status == 0:
+            report: Report = json.loads(self._heard.decode())
+            return report
+        return failed(
+            BackupError(
+                f"Failed to finish {self.branch}: its process ended by {_ending(status)}. Look for what ended it, such "
+                "as a lack of memory, and start the run again.",
+                reason="worker_died",
+            )
+        )
+
+    def end(self) -> None:
+        os.close(self.descriptor)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
+        os.waitpid(self._pid, 0)
+
+
+def _reported(work: Work, branch: str) -> Report:
+    try:
+        if not _names.is_branch_code(branch):
+            raise BackupError(f"Failed to use the branch {branch!r}: not a branch's code.", reason="bad_branch")
+        return work(branch)
+    except BackupError as exc:
+        return failed(exc)
+    except OSError as exc:
+        cause = f"{exc.strerror}: {exc.filename}" if exc.filename else str(exc)
+        return failed(
+            BackupError(
+                f"Failed to work for {branch}: {cause}. Check the disk and the owner of central's directories.",
+                reason="central_failed",
+            )
+        )
+
+
+def _ending(status: int) -> str:
+    code = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    return f"signal {code}" if code else f"status {os.WEXITSTATUS(status)}"
+
+
+__all__ = ("WIDTH", "Report", "Work", "each_branch", "failed", "place_of", "read_place")
