@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "snapshot", "verify")
 MODULES = (
     *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive", "file_restore"),
+    "preflight",
     *("prune", "snapshot", "tip", "verify"),
 )
 

@@ -39,7 +39,8 @@ def check_recipients(recipients: t.Sequence[str]) -> None:
             )
         if not _RECIPIENT.fullmatch(recipient):
             raise BackupError(
-                f"Failed to use age recipient {number} ({recipient[:16]}...): it is not an age or SSH public key.",
+                f"Failed to use age recipient {number} ({recipient[:16]}...): it is not an age or SSH public key. "
+                "Correct larapee_backup_age_recipients.",
                 reason="bad_recipient",
             )
 
