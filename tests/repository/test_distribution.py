@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "snapshot", "verify")
+PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "snapshot", "verify", "verify_central")
 MODULES = (
     *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive", "file_restore"),
-    "preflight",
-    *("prune", "snapshot", "tip", "verify"),
+    *("preflight", "prune", "snapshot", "tip", "verify", "verify_estate"),
 )
 
 

@@ -13,7 +13,6 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import hashlib
 import os
 import typing as t
@@ -150,7 +149,7 @@ class _Taking:
         # Nothing that is taken may go meanwhile.
         with _dirfd.many_descriptors(len(entries) + _SPARE_DESCRIPTORS), _lease.hold(entries):
             outcome = self._outcome()
-            self._proofs.save({each.name for each in entries})
+            self._proofs.save(request.place)
             made = self._make(outcome)
         self._snapshots.append(made)
         if request.immutable:
@@ -204,10 +203,8 @@ class _Taking:
         """What is wrong with *entry*; its bytes are read unless that was done a short while ago."""
         try:
             self._proofs.check_signed(entry)
-            read_at = self._proofs.read_at(entry)
-            fresh = dt.timedelta(hours=self._request.fresh_hours)
-            if read_at is None or not dt.timedelta(0) <= self._now - read_at <= fresh:
-                self._proofs.check_read(entry, self._now)
+            if not self._proofs.is_fresh(entry, hours=self._request.fresh_hours):
+                self._proofs.check_read(entry)
         except _intact.NotIntactError as exc:
             return str(exc)
         return ""

@@ -29,8 +29,11 @@ def fsync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def write_file(path: str, content: bytes) -> None:
-    """Replace *path* by *content*, mode 0600, so that a crash leaves either the old file or the new one."""
+def write_file(path: str, content: bytes, *, durable: bool = True) -> None:
+    """Replace *path* by *content*, mode 0600, so that a crash leaves either the old file or the new one.
+
+    Not *durable*: so that the death of this process does; the caller sees to a crash of the machine.
+    """
     directory = os.path.dirname(path)
     temporary = os.path.join(directory, f".{os.path.basename(path)}.{os.getpid()}.new")
     try:
@@ -38,9 +41,11 @@ def write_file(path: str, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
             handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                os.fsync(handle.fileno())
         os.replace(temporary, path)
-        fsync_directory(directory)
+        if durable:
+            fsync_directory(directory)
     except OSError as exc:
         raise BackupError(f"Failed to write {path}: {exc.strerror}. Check the free space and the permissions.") from exc
     finally:
@@ -48,8 +53,8 @@ def write_file(path: str, content: bytes) -> None:
             os.unlink(temporary)
 
 
-def write_json(path: str, document: t.Mapping[str, t.Any]) -> None:
-    write_file(path, json_bytes(document))
+def write_json(path: str, document: t.Mapping[str, t.Any], *, durable: bool = True) -> None:
+    write_file(path, json_bytes(document), durable=durable)
 
 
 def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:

@@ -22,7 +22,7 @@ import os
 import typing as t
 import zlib
 
-from . import _intact, _io, _lock, _manifest
+from . import _clock, _intact, _io, _lock, _manifest, _names
 from ._catalog import Entry
 from ._errors import BackupError
 
@@ -36,6 +36,7 @@ class Proofs:
     """``signed`` by name of an artifact; ``read`` by name: when, and which files they were."""
 
     def __init__(self, state_path: str, *, branch: str, allowed_signers: str) -> None:
+        self._now = _clock.now()
         self._state_path = state_path
         self._branch = branch
         self._allowed_signers = allowed_signers
@@ -67,21 +68,31 @@ class Proofs:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def check_read(self, entry: Entry, now: dt.datetime) -> None:
+    def is_due(self, entry: Entry, *, days: int) -> bool:
+        """Whether the bytes of *entry* are to be read tonight, as :func:`is_due` has it."""
+        return is_due(entry.name, self.read_at(entry), now=self._now, days=days)
+
+    def is_fresh(self, entry: Entry, *, hours: int) -> bool:
+        """Whether the bytes of *entry* were read and right within the last *hours*."""
+        read_at = self.read_at(entry)
+        return read_at is not None and dt.timedelta(0) <= self._now - read_at <= dt.timedelta(hours=hours)
+
+    def check_read(self, entry: Entry) -> None:
         """Read the bytes of *entry* and of its companion; raise NotIntactError unless they are as recorded."""
         self._note(entry, "read", None)
         _intact.check_bytes(entry)
         _intact.check_companion(entry)
-        read = {"at": _manifest.format_time(now), "sha256": entry.manifest.sha256, "files": _files(entry)}
+        read = {"at": _manifest.format_time(self._now), "sha256": entry.manifest.sha256, "files": _files(entry)}
         self._note(entry, "read", read)
 
-    def save(self, present: t.Container[str]) -> None:
-        """Keep what was proven, of *present* artifacts; what another process proved meanwhile stays too."""
+    def save(self, directory: str) -> None:
+        """Keep what was proven, of what is in *directory*; what another process proved meanwhile stays too."""
         with _lock.hold(self._state_path, f"proofs-{self._branch}", run_id="", wait_seconds=_WAIT_SECONDS):
             known = self._load()
             for name, proof in self._new.items():
                 known[name] = {**known.get(name, {}), **proof}
-            self._known = {name: proof for name, proof in known.items() if name in present}
+            there = set(os.listdir(directory))
+            self._known = {name: proof for name, proof in known.items() if name + _names.MANIFEST_SUFFIX in there}
             _io.ensure_directory(os.path.dirname(self._path))
             _io.write_json(self._path, {"schema": 1, "artifacts": self._known})
 

@@ -19,6 +19,7 @@ from ._verify import VerifyOutcome
 
 # A row's error is one line for a person; the whole list is in its details.
 _NAMED_FAILURES = 3
+_LISTED_FAILURES = 100
 
 
 def artifact_facts(manifest: Manifest) -> dict[str, t.Any]:
@@ -51,6 +52,23 @@ def report_of_verification(outcome: VerifyOutcome) -> dict[str, t.Any]:
     }
 
 
+def report_of_estate(outcome: VerifyOutcome, place: str) -> dict[str, t.Any]:
+    """The same of one branch at central, where the list of all artifacts is too long for a row of each night."""
+    found = report_of_verification(outcome)
+    failures = found["details"]["failures"]
+    found["artifacts"] = []
+    found["details"].update(
+        place="central",
+        failures=failures[:_LISTED_FAILURES],
+        intact=len(outcome.verified),
+        read={"artifacts": len(outcome.read), "bytes": sum(entry.manifest.size for entry in outcome.read)},
+    )
+    if failures:
+        found["details"]["reason"] = "not_verified"
+        found["error"] = describe_failures(outcome, place)
+    return found
+
+
 def report_of_restore(outcome: RestoreOutcome) -> dict[str, t.Any]:
     details: dict[str, t.Any] = {"plan": outcome.plan, "seconds": outcome.seconds}
     if outcome.warnings:
@@ -75,4 +93,11 @@ def describe_failures(outcome: VerifyOutcome, place: str) -> str:
     )
 
 
-__all__ = ("artifact_facts", "describe_failures", "report_of_dump", "report_of_restore", "report_of_verification")
+__all__ = (
+    "artifact_facts",
+    "describe_failures",
+    "report_of_dump",
+    "report_of_estate",
+    "report_of_restore",
+    "report_of_verification",
+)

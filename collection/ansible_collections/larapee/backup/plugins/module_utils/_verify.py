@@ -24,6 +24,8 @@ from . import (
     _catalog,
     _chain_check,
     _clock,
+    _dirfd,
+    _estate,
     _intact,
     _io,
     _lease,
@@ -36,6 +38,7 @@ from . import (
 )
 from ._catalog import Entry
 from ._errors import BackupError
+from ._proofs import Proofs
 
 OK: t.Final = "OK"
 FAILED: t.Final = "FAILED"
@@ -56,7 +59,10 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class VerifyRequest:
-    """What to verify. ``identity`` is the text of an age identity, or None where this place has none."""
+    """What to verify. ``identity`` is the text of an age identity, or None where this place has none.
+
+    ``proofs``: at central, what was proven before; then each artifact is read once in ``read_days`` nights.
+    """
 
     branch: str
     directory: str
@@ -64,6 +70,8 @@ class VerifyRequest:
     state_path: str
     run_id: str
     identity: str | None = None
+    proofs: Proofs | None = None
+    read_days: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +79,14 @@ class VerifyOutcome:
     """``checks`` in the catalogue's order.
 
     ``recovery_point`` is the least of database, uploads and config, of those of them that the place has; None when
-    nothing of one of them is intact.
+    nothing of one of them is intact. ``read``: those of ``verified`` whose bytes were read now.
     """
 
     checks: tuple[Check, ...]
     unmanaged: tuple[str, ...]
     recovery_point: str | None
     verified: tuple[Entry, ...]
+    read: tuple[Entry, ...] = ()
 
     @property
     def failures(self) -> list[Check]:
@@ -95,13 +104,19 @@ def verify_place(request: VerifyRequest, *, check_mode: bool = False) -> VerifyO
     if check_mode:
         return _verify(request, write=False)
     with _lock.hold(request.state_path, f"verify-{request.branch}", run_id=request.run_id):
-        return _verify(request, write=True)
+        try:
+            return _verify(request, write=True)
+        finally:
+            # Also of a run that was interrupted: the next one goes on from there.
+            if request.proofs is not None:
+                _settle(request, request.proofs)
 
 
 def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     # Before the catalogue: a backup that ends in between must not look like one that is missing.
     given, unknown = _last_given(request)
-    catalogue = _catalog.read_catalogue(request.directory)
+    read_place = _catalog.read_catalogue if request.proofs is None else _estate.read_place
+    catalogue = read_place(request.directory)
     checks = [Check(name, "intact", FAILED, why) for name, why in sorted(catalogue.problems.items())]
     checks += unknown
     ledger = _read_ledger(request)
@@ -111,6 +126,7 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     astray, gaps = _chain_check.chain_faults(_own(catalogue.entries, request))
     checks += [Check(f"after {name}", "intact", FAILED, why) for name, why in sorted(gaps.items())]
     verified: list[Entry] = []
+    read: list[Entry] = []
     for start in range(0, len(catalogue.entries), _abreast.WIDTH):
         with contextlib.ExitStack() as stack:
             present = []
@@ -119,14 +135,17 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
                     stack.enter_context(_lease.hold([entry]))
                 if not _pruned_meanwhile(entry, request):
                     present.append(entry)
-            for entry, intact in zip(present, _check_intact(present, request, astray=astray)):
-                results = [intact, _check_opened(entry, request, intact=intact)]
+            due = [entry for entry in present if _is_due(entry, request)]
+            for entry, intact in zip(present, _check_intact(present, due, request, astray=astray)):
+                results = [intact, _check_opened(entry, request, intact=intact, due=entry in due)]
                 results.append(Check(entry.name, "proven", NOT_HERE, "only a restore drill proves it"))
                 checks += results
-                if write:
+                # What is as it was keeps its result, with the time at which it was read.
+                if write and (entry in due or intact.status != OK):
                     _write_result(entry, results, request)
                 if intact.status == OK:
                     verified.append(entry)
+                    read += [entry] if entry in due else []
     if not catalogue.entries:
         why = f"there is nothing to verify in {request.directory}"
         checks.append(Check(request.directory, "intact", FAILED, why))
@@ -135,20 +154,40 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
         unmanaged=catalogue.unmanaged,
         recovery_point=_chain_check.recovery_point(_own(catalogue.entries, request), _own(verified, request)),
         verified=tuple(verified),
+        read=tuple(read),
     )
+
+
+def _settle(request: VerifyRequest, proofs: Proofs) -> None:
+    """Make the results durable, all at once, and keep what was proven."""
+    if not os.path.isdir(request.directory):
+        return
+    descriptor = os.open(request.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _dirfd.sync_filesystem(descriptor)
+    finally:
+        os.close(descriptor)
+    proofs.save(request.directory)
+
+
+def _is_due(entry: Entry, request: VerifyRequest) -> bool:
+    return request.proofs is None or request.proofs.is_due(entry, days=request.read_days)
 
 
 def _own(entries: t.Iterable[Entry], request: VerifyRequest) -> list[_manifest.Manifest]:
     return [entry.manifest for entry in entries if entry.manifest.branch == request.branch]
 
 
-def _check_intact(entries: t.Sequence[Entry], request: VerifyRequest, *, astray: t.Mapping[str, str]) -> list[Check]:
+def _check_intact(
+    entries: t.Sequence[Entry], due: t.Container[Entry], request: VerifyRequest, *, astray: t.Mapping[str, str]
+) -> list[Check]:
     """Signatures first: no other thread may run when a process is started."""
     signed = {entry.name: _check_signed(entry, request) for entry in entries}
-    to_read = [entry for entry in entries if signed[entry.name].status == OK]
+    to_read = [entry for entry in entries if signed[entry.name].status == OK and entry in due]
     found = dict(signed)
     if to_read:
-        found.update({check.artifact: check for check in _abreast.abreast(_check_stored, to_read)})
+        stored = _abreast.abreast(lambda entry: _check_stored(entry, request), to_read)
+        found.update({check.artifact: check for check in stored})
     for name, check in found.items():
         if check.status == OK and name in astray:
             found[name] = Check(name, "intact", FAILED, astray[name])
@@ -157,7 +196,10 @@ def _check_intact(entries: t.Sequence[Entry], request: VerifyRequest, *, astray:
 
 def _check_signed(entry: Entry, request: VerifyRequest) -> Check:
     try:
-        _intact.check_signed(entry, branch=request.branch, allowed_signers=request.allowed_signers)
+        if request.proofs is None:
+            _intact.check_signed(entry, branch=request.branch, allowed_signers=request.allowed_signers)
+        else:
+            request.proofs.check_signed(entry)
     except _intact.NotIntactError as exc:
         return Check(entry.name, "intact", FAILED, str(exc))
     except BackupError as exc:
@@ -165,20 +207,25 @@ def _check_signed(entry: Entry, request: VerifyRequest) -> Check:
     return Check(entry.name, "intact", OK)
 
 
-def _check_stored(entry: Entry) -> Check:
+def _check_stored(entry: Entry, request: VerifyRequest) -> Check:
     try:
-        _intact.check_bytes(entry)
-        _intact.check_companion(entry)
+        if request.proofs is None:
+            _intact.check_bytes(entry)
+            _intact.check_companion(entry)
+        else:
+            request.proofs.check_read(entry)
     except _intact.NotIntactError as exc:
         return Check(entry.name, "intact", FAILED, str(exc))
     return Check(entry.name, "intact", OK)
 
 
-def _check_opened(entry: Entry, request: VerifyRequest, *, intact: Check) -> Check:
+def _check_opened(entry: Entry, request: VerifyRequest, *, intact: Check, due: bool) -> Check:
     if entry.manifest.encrypted and request.identity is None:
         return Check(entry.name, "opened", NOT_HERE, "this place has no identity")
     if intact.status != OK:
         return Check(entry.name, "opened", NOT_RUN, "it is not intact")
+    if not due:
+        return Check(entry.name, "opened", NOT_HERE, "another night reads it")
     try:
         _opened.check_opened(entry, identity=request.identity, state_path=request.state_path)
     except BackupError as exc:
@@ -265,7 +312,8 @@ def _write_result(entry: Entry, checks: t.Sequence[Check], request: VerifyReques
                 "run_id": request.run_id,
             }
     document = {"schema": 1, "artifact": entry.name, "sha256": entry.manifest.sha256, "levels": levels}
-    _io.write_json(entry.path + _names.VERIFIED_SUFFIX, document)
+    # At central all of them are made durable together.
+    _io.write_json(entry.path + _names.VERIFIED_SUFFIX, document, durable=request.proofs is None)
 
 
 __all__ = ("FAILED", "LEVELS", "NOT_HERE", "NOT_RUN", "OK", "Check", "VerifyOutcome", "VerifyRequest", "verify_place")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _intact
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _clock, _intact
 from ansible_collections.larapee.backup.plugins.module_utils._proofs import Proofs, is_due
 
 from .places import BRANCH, Place
@@ -41,6 +41,11 @@ def test_a_night_has_its_share() -> None:
     assert 50 < len(due) < 150
 
 
+@pytest.fixture(autouse=True)
+def the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clock, "now", lambda: NOW)
+
+
 def proofs(place: Place, state: Path) -> Proofs:
     return Proofs(str(state), branch=BRANCH, allowed_signers=place.allowed_signers)
 
@@ -50,8 +55,8 @@ def test_a_proof_ends_with_the_file_it_is_of(place: Place, tmp_path: Path) -> No
     (entry,) = _catalog.read_catalogue(str(place.directory)).entries
     first = proofs(place, tmp_path)
     assert first.read_at(entry) is None
-    first.check_read(entry, NOW)
-    first.save({entry.name})
+    first.check_read(entry)
+    first.save(str(place.directory))
     assert proofs(place, tmp_path).read_at(entry) == NOW
     content = path.read_bytes()
     path.unlink()
@@ -60,8 +65,8 @@ def test_a_proof_ends_with_the_file_it_is_of(place: Place, tmp_path: Path) -> No
     again = proofs(place, tmp_path)
     assert again.read_at(entry) is None
     with pytest.raises(_intact.NotIntactError):
-        again.check_read(entry, NOW)
-    again.save({entry.name})
+        again.check_read(entry)
+    again.save(str(place.directory))
     path.write_bytes(content)
     assert proofs(place, tmp_path).read_at(entry) is None
 
@@ -71,8 +76,8 @@ def test_a_damaged_file_proves_nothing(place: Place, tmp_path: Path, damage: str
     place.put("db-20261122-1432.sql.gz")
     (entry,) = _catalog.read_catalogue(str(place.directory)).entries
     first = proofs(place, tmp_path)
-    first.check_read(entry, NOW)
-    first.save({entry.name})
+    first.check_read(entry)
+    first.save(str(place.directory))
     (tmp_path / "proofs" / f"{BRANCH}.json").write_text(damage)
     assert proofs(place, tmp_path).read_at(entry) is None
 
@@ -84,8 +89,9 @@ def test_what_two_processes_prove_at_a_time_stays_and_what_went_goes(place: Plac
     entries = _catalog.read_catalogue(str(place.directory)).entries
     both = [proofs(place, tmp_path) for _each in entries]
     for each, entry in zip(both, entries):
-        each.check_read(entry, NOW)
-        each.save(set(names))
+        each.check_read(entry)
+        each.save(str(place.directory))
     assert [proofs(place, tmp_path).read_at(entry) for entry in entries] == [NOW, NOW]
-    both[0].save({names[0]})
+    (place.directory / f"{names[1]}.manifest.json").unlink()
+    both[0].save(str(place.directory))
     assert [proofs(place, tmp_path).read_at(entry) for entry in entries] == [NOW, None]
