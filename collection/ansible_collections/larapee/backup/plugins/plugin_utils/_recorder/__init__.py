@@ -21,10 +21,11 @@ from ._journal import Journal, JournalEntry, owner_is_dead
 from ._lock import OwnerLock
 from ._playbook_run import PlaybookRun
 from ._presence import recorder_of_this_process
-from ._record import ARTIFACT_KINDS, BACKUP_KINDS, KINDS, Evidence, RunRecord, one_line, utc_now
+from ._record import ARTIFACT_KINDS, BACKUP_KINDS, KINDS, Evidence, RunRecord, dump_json, one_line, parse_time, utc_now
 from ._recorder import FlushResult, Recorder, RecordOutcome
 from ._settings import Settings, load_settings
 from ._store import RunStore, open_store, redacted_url
+from ._store_sql import Glance
 from ._verdict import Failure
 
 __all__ = (
@@ -33,6 +34,7 @@ __all__ = (
     "Evidence",
     "Failure",
     "FlushResult",
+    "Glance",
     "Journal",
     "JournalEntry",
     "JournalError",
@@ -48,10 +50,12 @@ __all__ = (
     "Settings",
     "SettingsError",
     "StoreError",
+    "dump_json",
     "load_settings",
     "one_line",
     "open_store",
     "owner_is_dead",
+    "parse_time",
     "recorder_of_this_process",
     "redacted_url",
     "utc_now",

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, unquote_to_bytes, urlsplit
 
 from ._errors import StoreError
 from ._record import RunRecord
+from ._store_sql import Glance
 
 _FORMS = "sqlite:////path/runs.sqlite or mysql+pymysql://host/database?read_default_file=/path"
 
@@ -33,6 +34,9 @@ class RunStore(Protocol):
         limit: int | None = None,
     ) -> list[RunRecord]:
         """The rows that match, newest first."""
+
+    def glance(self, *, since: datetime, branch: str | None = None) -> list[Glance]:
+        """What the rows that began since then are, oldest first."""
 
     def close(self) -> None: ...
 

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,22 @@ TABLE = "backup_runs"
 COLUMNS = ("id", *(field.name for field in dataclasses.fields(RunRecord)))
 # A statement must not outgrow what servers accept at once; a play over a thousand branches writes a thousand rows.
 _ROWS_PER_STATEMENT = 200
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What a look over many rows needs; the whole of each would cost a hundred times as much."""
+
+    run_id: str
+    branch: str | None
+    kind: str | None
+    status: str
+    started_at: datetime
+    check_mode: bool
+    evidence: int
+
+
+_GLANCED = tuple(item.name for item in dataclasses.fields(Glance))
 
 
 class SqlStore(abc.ABC):
@@ -87,6 +104,21 @@ class SqlStore(abc.ABC):
             sql += f" LIMIT {int(limit)}"
         return [self._from_row(row) for row in self._execute(sql, values)]
 
+    def glance(self, *, since: datetime, branch: str | None = None) -> list[Glance]:
+        sql = f"SELECT {', '.join(_GLANCED)} FROM {TABLE} WHERE started_at >= {self.placeholder}"  # noqa: S608 - fixed names
+        values = [self._time_to_column(since)]
+        if branch is not None:
+            sql += f" AND branch = {self.placeholder}"
+            values.append(branch)
+        return [
+            Glance(
+                run_id, known_branch, kind, status, self._time_from_column(started_at), bool(check_mode), int(evidence)
+            )
+            for run_id, known_branch, kind, status, started_at, check_mode, evidence in self._execute(
+                f"{sql} ORDER BY started_at", values
+            )
+        ]
+
     def _knows_branches(self, run_id: str) -> bool:
         sql = f"SELECT 1 FROM {TABLE} WHERE run_id = {self.placeholder} AND branch IS NOT NULL LIMIT 1"  # noqa: S608 - fixed names
         return bool(self._execute(sql, [run_id]))
@@ -119,4 +151,4 @@ def _batches(rows: list[list[Any]]) -> Iterator[list[list[Any]]]:
         yield rows[start : start + _ROWS_PER_STATEMENT]
 
 
-__all__ = ("COLUMNS", "SqlStore", "TABLE")
+__all__ = ("COLUMNS", "Glance", "SqlStore", "TABLE")
