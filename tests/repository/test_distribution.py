@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "snapshot", "verify", "verify_central")
 MODULES = (
     *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive"),
-    *("file_restore", "preflight", "prune", "runs_export", "snapshot", "tip", "verify", "verify_estate"),
+    *("file_restore", "preflight", "prune", "runs_export", "runs_import", "snapshot", "tip", "verify"),
+    *("verify_estate"),
 )
 
 

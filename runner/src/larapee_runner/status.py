@@ -213,9 +213,9 @@ def _count_of(document: dict[str, Any], name: str) -> int:
 def _parse(text: str) -> datetime | None:
     try:
         point = datetime.fromisoformat(text)
-    except ValueError:
+        return point.astimezone(UTC) if point.tzinfo else point.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return point if point.tzinfo else point.replace(tzinfo=UTC)
 
 
 def _latest(rows: Iterable[Row]) -> Row | None:
