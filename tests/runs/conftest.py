@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.runs.central import Central
 from tests.runs.machines import Machine, machine, make_keys
 
 if TYPE_CHECKING:
@@ -22,3 +23,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def branch(tmp_path: Path) -> Machine:
     return machine(tmp_path / "branch")
+
+
+@pytest.fixture
+def central(tmp_path: Path, keys: Path) -> Central:
+    return Central(machine(tmp_path / "central-host"), keys)

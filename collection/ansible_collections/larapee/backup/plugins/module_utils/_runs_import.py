@@ -220,9 +220,9 @@ def _take(directory: int, found: _Found, *, branch: str, parcel: Parcel, allowed
 def _parse(raw: bytes, *, run_id: str, branch: str) -> tuple[dict[str, t.Any], dt.datetime]:
     """The record in *raw*, and when it was signed; raises ValueError that says why it is none of *branch*'s."""
     try:
-        document = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
-        # Lone surrogates, which JSON can spell and no table takes, fail here.
-        json.dumps(document, ensure_ascii=False).encode("utf-8")
+        document = json.loads(raw.decode("utf-8"))
+        # What JSON can spell and no table takes fails here: lone surrogates, and numbers that are none.
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
         is_flat = _depth_fits(document, _NESTING)
         exported_at = _manifest.parse_time(document["exported_at"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as exc:
@@ -234,10 +234,6 @@ def _parse(raw: bytes, *, run_id: str, branch: str) -> tuple[dict[str, t.Any], d
     if document.get("run_id") != run_id:
         raise ValueError("it is of another run than its name says")
     return document, exported_at
-
-
-def _refuse_constant(text: str) -> t.NoReturn:
-    raise ValueError(f"{text} is no number")
 
 
 def _depth_fits(value: t.Any, left: int) -> bool:
