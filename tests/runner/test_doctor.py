@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -182,6 +183,45 @@ def test_the_versions_of_command_and_collection_agree() -> None:
     assert collection_version(COLLECTIONS / "ansible_collections/larapee/backup") == __version__
 
 
+def preflight(settings: Settings, environ: dict[str, str]) -> dict[str, str]:
+    around = Surroundings(environ, settings.state_path)
+    return {check.name: check.state for check in doctor.check_preflight(around, settings)}
+
+
+def test_preflight(settings: Settings, tmp_path: Path) -> None:
+    here = {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+    assert preflight(settings, here) == {"preflight": "OK"}
+    option_file = tmp_path / "operator.cnf"
+    option_file.touch()
+    option_file.chmod(0o644)
+    (tmp_path / "notes").write_text("AGE-SECRET-KEY-1" + "Q" * 58)
+    remote = dataclasses.replace(settings, runs_url="mysql+pymysql://db.example.com/runs?allow_plaintext=1")
+    assert preflight(remote, here) == {
+        "preflight identities": "FAIL",
+        "preflight option_files": "FAIL",
+        "preflight runs_tls": "FAIL",
+    }
+    (found,) = [each for each in doctor.check_preflight(Surroundings(here, tmp_path), settings) if "ident" in each.name]
+    assert str(tmp_path / "notes") in found.detail
+    assert found.advice.startswith("Move it to the restorer's medium")
+
+
+def test_preflight_of_central(settings: Settings, tmp_path: Path) -> None:
+    for name in ("pull_key", "acknowledge_key"):
+        (tmp_path / "ssh" / name).mkdir(parents=True)
+    (tmp_path / "allowed_signers").write_text("branch-001 ssh-ed25519 AAAA one\nbranch-002 ssh-ed25519 AAAA other\n")
+    here = {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+    assert preflight(settings, here) == {"preflight shared_keys": "FAIL"}
+
+
+def test_a_preflight_that_cannot_be_run_is_not_green(settings: Settings, tmp_path: Path) -> None:
+    elsewhere = {"HOME": str(tmp_path), "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
+    other = tmp_path / "ansible_collections/larapee/backup"
+    other.mkdir(parents=True)
+    (other / "galaxy.yml").touch()
+    assert preflight(settings, elsewhere) == {"preflight": "NOT RUN"}
+
+
 def test_callback_loads_as_ansible_loads_it(project: Project) -> None:
     around = Surroundings(project.environ(), project.path)
     assert doctor.check_callback(around).state == "OK", doctor.check_callback(around).detail
@@ -198,7 +238,7 @@ def test_configuration_that_cannot_be_read_leaves_no_gap(tmp_path: Path) -> None
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LARAPEE_BACKUP_CONFIG": str(tmp_path / "none.yml")}
     states = {check.name: check.state for check in examine(Surroundings(environ, tmp_path))}
     assert states["configuration"] == "FAIL"
-    assert {states[name] for name in ("state directory", "journal", "runs table")} == {"NOT RUN"}
+    assert {states[name] for name in ("state directory", "journal", "runs table", "preflight")} == {"NOT RUN"}
 
 
 def test_the_command_fails_when_a_check_does(project: Project) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import stat
+import subprocess  # noqa: S404 - for the exception of a process that did not end
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from . import __version__, doctor_probes
+from . import __version__, doctor_preflight, doctor_probes
 from .collection import collection_version, find_collection
 from .history import WITNESSES
 from .recorder import Journal, RecorderError, load_settings, open_store, owner_is_dead, redacted_url
@@ -62,10 +63,11 @@ def examine(around: Surroundings) -> list[Check]:
     except RecorderError as error:
         checks.append(Check("configuration", "FAIL", str(error), "Correct the file."))
         unknown = "the configuration cannot be read"
-        checks += [Check(name, "NOT RUN", unknown) for name in ("state directory", "journal", "runs table")]
+        names = ("state directory", "journal", "runs table", "preflight")
+        checks += [Check(name, "NOT RUN", unknown) for name in names]
     else:
         checks += [check_config(settings.config_path), check_state(settings.state_path)]
-        checks += [check_journal(settings), check_table(settings)]
+        checks += [check_journal(settings), check_table(settings), *check_preflight(around, settings)]
     checks += [check_collection(around), check_callback(around), check_clock()]
     return checks
 
@@ -178,6 +180,22 @@ def check_collection(around: Surroundings) -> Check:
         detail = f"{version} in {found}, but this command is {__version__}"
         return Check("collection", "WARN", detail, "Install the same version of both.")
     return Check("collection", "OK", f"{version} in {found}")
+
+
+def check_preflight(around: Surroundings, settings: Settings) -> list[Check]:
+    """What needs no inventory: private files beside the configuration, identities, keys that are shared, TLS."""
+    found = find_collection(around.environ, around.cwd)
+    if found is None:
+        return [Check("preflight", "NOT RUN", "the collection is not found", "See collection.")]
+    try:
+        findings = doctor_preflight.findings(found, settings)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return [Check("preflight", "NOT RUN", f"it could not be tried: {error}", "Install the same version of both.")]
+    states: dict[str, State] = {"REFUSED": "FAIL", "WARNING": "WARN"}
+    return [
+        Check(f"preflight {name}", states.get(state, "NOT RUN"), *message.split(". ", 1))
+        for name, state, message in findings
+    ] or [Check("preflight", "OK", ", ".join(doctor_preflight.LOOKED_AT))]
 
 
 def check_callback(around: Surroundings) -> Check:
