@@ -37,6 +37,7 @@ ATTACKERS = (
     "the table of runs",
     "an account on central",
     "a branch that poses as another",
+    "for run records",
     "older, rightly signed manifests",
 )
 OTHER = """

@@ -15,7 +15,7 @@ TOP = Path(__file__).resolve().parents[2]
 SHIPPED = ("collection/ansible_collections/larapee/backup", "playbooks", "roles", "runner/src", "inventories")
 FORBIDDEN = {
     "rights for sudo, doas or polkit": r"sudoers|NOPASSWD|doas\.conf|/etc/polkit|polkit-1",
-    "becoming another account by sudo": r"^\s*-?\s*become(_user|_method)?\s*:|\bsudo\b",
+    "becoming another account by sudo": r"^\s*-?\s*become(_user|_method)?\s*:(?!\s*false\b)|\bsudo\b",
     "a program that runs as its owner": r"mode:\s*[\"']?0?[4-7][0-7]{3}\b|\b[ug]\+s\b|setcap\b",
     "a group that is as good as root": r"groups?:\s*[\"'\[]?\s*(docker|sudo|wheel|adm|disk|shadow|lxd)\b",
     "root by ssh": r"PermitRootLogin\s+(yes|prohibit-password|without-password)",
@@ -79,3 +79,7 @@ def test_the_search_finds_what_it_is_for(what: str, line: str) -> None:
 )
 def test_the_search_leaves_ordinary_modes_alone(line: str) -> None:
     assert found(line, FORBIDDEN["a program that runs as its owner"]) == []
+
+
+def test_staying_who_one_is_is_no_finding() -> None:
+    assert found("      become: false", FORBIDDEN["becoming another account by sudo"]) == []
