@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAYBOOKS = ("adopt", "branch_backup", "restore", "retention", "snapshot", "verify", "verify_central")
+PLAYBOOKS = (
+    "adopt",
+    "branch_backup",
+    "restore",
+    "retention",
+    "retention_central",
+    "snapshot",
+    "verify",
+    "verify_central",
+)
 MODULES = (
-    *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive"),
-    *("file_restore", "preflight", "prune", "runs_export", "runs_import", "snapshot", "tip", "verify"),
-    *("verify_estate"),
+    *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive", "file_restore"),
+    *("preflight", "prune", "prune_estate", "runs_export", "runs_import", "snapshot", "tip", "verify"),
+    "verify_estate",
 )
 
 

@@ -64,6 +64,25 @@ def making_options(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
+def wishes_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``wishes``."""
+    numbers = {"type": "list", "elements": "int", "default": []}
+    return {
+        "pin": numbers,
+        "unpin": numbers,
+        "acknowledge": numbers,
+        "hold": {"type": "str", "default": ""},
+        "release": {"type": "bool", "default": False},
+        "reason": {"type": "str", "default": ""},
+    }
+
+
+def wishes(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What a request for retention takes from the options of ``wishes``."""
+    given = {name: options[name] for name in wishes_spec()}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
 def reading_spec() -> dict[str, t.Any]:
     """Options of the doc fragment ``reading``."""
     return {
@@ -94,4 +113,6 @@ __all__ = (
     "place_spec",
     "reading_spec",
     "run_spec",
+    "wishes",
+    "wishes_spec",
 )

@@ -66,6 +66,10 @@ class Ledger:
                 ranges = _with(ranges, each.sequence)
         return ranges
 
+    def has_removed(self, name: str, *, kind: str, sequence: int) -> bool:
+        """Whether the artifact *name* is not there because retention removed it: it must not come back."""
+        return name in self.going or any(first <= sequence <= last for first, last in self.removed(kind))
+
     def settled(self, gone: t.Container[str]) -> Ledger:
         """The ledger when those of ``going`` that are *gone* were removed to the last file, and the others stay."""
         pruned = dict(self.pruned)

@@ -39,6 +39,8 @@ from ._prune_request import PruneRequest
 from ._retention import Drop, Facts, Kept
 from ._sets import BackupSet
 
+_WAIT_SECONDS = 60.0
+
 
 @dataclasses.dataclass
 class PruneOutcome:
@@ -105,11 +107,19 @@ class _Pruning:
         listed = [name for name in self._ledger.going if facts.hold is None or self._exists(name)]
         changed = bool(self._told or drops or listed)
         if changed and not check_mode:
-            removed = self._remove(plan, facts)
+            with self._alone():
+                removed = self._remove(plan, facts)
             drops, kept = _as_it_went(drops, kept, removed)
         outcome = PruneOutcome(drops=drops, kept=kept, changed=changed, warnings=self._warnings)
         outcome.failure = _prune_request.failure(self._request, drops, kept)
         return outcome
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts nobody else adds or removes anything here."""
+        request = self._request
+        if not request.excludes:
+            return contextlib.nullcontext()
+        return _lock.hold(request.state_path, request.excludes, run_id=request.run_id, wait_seconds=_WAIT_SECONDS)
 
     def _defect(self, backup_set: BackupSet) -> str:
         """What is wrong with the stored bytes that restore *backup_set*, read now."""

@@ -29,7 +29,8 @@ _NAMED = 3
 class PruneRequest:
     """What to prune, and what a person says: of sets by number, for the ``reason`` given; ``hold`` is its own reason.
 
-    ``require_acknowledgement``: central must have what goes. ``quota_bytes``: 0 is none.
+    ``require_acknowledgement``: central must have what goes. ``quota_bytes``: 0 is none. ``excludes``: the name of a
+    lock that is held while something is removed.
     """
 
     branch: str
@@ -46,6 +47,7 @@ class PruneRequest:
     hold: str = ""
     release: bool = False
     reason: str = ""
+    excludes: str = ""
 
 
 def check_request(request: PruneRequest) -> None:
@@ -54,7 +56,10 @@ def check_request(request: PruneRequest) -> None:
         raise BackupError(f"Failed to use the branch {request.branch!r}: not a branch's code.", reason="bad_branch")
     wrong = ""
     if request.keep_days < 1:
-        wrong = f"it is to keep {request.keep_days} days. Keep one at least (larapee_backup_retention_days)"
+        wrong = (
+            f"it is to keep {request.keep_days} days. Keep one at least (larapee_backup_retention_days, at central "
+            "larapee_backup_central_retention_days)"
+        )
     elif request.hold and request.release:
         wrong = "it is to hold and to release. Give one of them"
     elif set(request.pin) & set(request.unpin):

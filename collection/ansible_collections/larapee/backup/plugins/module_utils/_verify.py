@@ -258,9 +258,7 @@ def _pruned_meanwhile(entry: Entry, request: VerifyRequest) -> bool:
     if os.path.lexists(entry.path + _names.MANIFEST_SUFFIX):
         return False
     manifest = entry.manifest
-    removed = _read_ledger(request)
-    ranges = removed.removed(manifest.kind)
-    return entry.name in removed.going or any(first <= manifest.sequence <= last for first, last in ranges)
+    return _read_ledger(request).has_removed(entry.name, kind=manifest.kind, sequence=manifest.sequence)
 
 
 def _check_sequence(

@@ -32,6 +32,7 @@ attributes:
 extends_documentation_fragment:
   - larapee.backup.place
   - larapee.backup.run
+  - larapee.backup.wishes
 options:
   allowed_signers:
     description: The C(allowed_signers) file (see ssh-keygen) by which replacements are checked.
@@ -56,40 +57,6 @@ options:
     description: Bytes that all files of O(local_path) together may take; V(0) is no quota.
     type: int
     default: 0
-    version_added: 0.1.0
-  pin:
-    description: Numbers of sets that are to stay until they are unpinned. Needs O(reason).
-    type: list
-    elements: int
-    default: []
-    version_added: 0.1.0
-  unpin:
-    description: Numbers of sets that need not stay any longer.
-    type: list
-    elements: int
-    default: []
-    version_added: 0.1.0
-  acknowledge:
-    description:
-      - Numbers of sets that may replace older ones although they are of a new epoch or lost much. Needs O(reason).
-    type: list
-    elements: int
-    default: []
-    version_added: 0.1.0
-  hold:
-    description: Why nothing of the branch may go until O(release).
-    type: str
-    default: ""
-    version_added: 0.1.0
-  release:
-    description: End the hold.
-    type: bool
-    default: false
-    version_added: 0.1.0
-  reason:
-    description: Why, for O(pin) and O(acknowledge).
-    type: str
-    default: ""
     version_added: 0.1.0
 """
 
@@ -132,14 +99,20 @@ report:
   returned: when it could be decided
 """
 
-from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, place_spec, run_spec
+from ansible_collections.larapee.backup.plugins.module_utils._argspec import (
+    create_module,
+    fail,
+    place_spec,
+    run_spec,
+    wishes,
+    wishes_spec,
+)
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
 from ansible_collections.larapee.backup.plugins.module_utils._prune import PruneRequest, prune_place
 
 
 def main() -> None:
-    numbers = {"type": "list", "elements": "int", "default": []}
     module = create_module(
         {
             **place_spec(),
@@ -148,12 +121,7 @@ def main() -> None:
             "keep_days": {"type": "int", "default": 7},
             "require_acknowledgement": {"type": "bool", "default": False},
             "quota_bytes": {"type": "int", "default": 0},
-            "pin": numbers,
-            "unpin": numbers,
-            "acknowledge": numbers,
-            "hold": {"type": "str", "default": ""},
-            "release": {"type": "bool", "default": False},
-            "reason": {"type": "str", "default": ""},
+            **wishes_spec(),
         }
     )
     options = module.params
@@ -168,12 +136,7 @@ def main() -> None:
                 keep_days=options["keep_days"],
                 quota_bytes=options["quota_bytes"],
                 require_acknowledgement=options["require_acknowledgement"],
-                pin=tuple(options["pin"]),
-                unpin=tuple(options["unpin"]),
-                acknowledge=tuple(options["acknowledge"]),
-                hold=options["hold"],
-                release=options["release"],
-                reason=options["reason"],
+                **wishes(options),
             )
             outcome = prune_place(request, check_mode=module.check_mode)
     except BackupError as exc:
