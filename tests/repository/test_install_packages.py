@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Only programs of these names are there for the script, so that a command can be missing on any machine.
-TOOLS = ("bash", "cat", "mktemp", "rm", "sort")
+TOOLS = ("bash", "cat", "chmod", "mktemp", "rm", "sort")
 COMMANDS = (
     "mariadbd",
     "mariadb-install-db",
@@ -49,11 +49,12 @@ def programs(tmp_path: Path) -> Path:
     return directory
 
 
-def _install(programs: Path, top: Path, *, uid: int) -> subprocess.CompletedProcess[str]:
+def _install(programs: Path, top: Path, *, uid: int, part: str = "demo") -> subprocess.CompletedProcess[str]:
     _program(programs, "id", f"echo {uid}")
-    environment = {"PATH": str(programs), "HOME": str(programs)}
+    # The second one keeps the script from root's own directories, in which this machine may have what is missing.
+    environment = {"PATH": f"{programs}:{programs}/sbin", "HOME": str(programs)}
     return subprocess.run(
-        ["bash", "scripts/install-packages", "demo"],
+        ["bash", "scripts/install-packages", part],
         cwd=top,
         env=environment,
         capture_output=True,
@@ -86,3 +87,14 @@ def test_another_user_is_told_what_root_has_to_install(programs: Path, top: Path
     command = "apt-get install -y --no-install-recommends --no-remove age mariadb-client"
     assert f"As root run:\n  apt-get update && {command}\n" in done.stderr
     assert not (tmp_path / "calls").exists()
+
+
+def test_what_comes_with_a_service_is_not_started(programs: Path, top: Path, tmp_path: Path) -> None:
+    for name in ("pigz", "git", "ps", "mount", "mkfs.xfs", "rsync"):
+        _program(programs, name, "exit 0")
+    _program(programs, "systemctl", f'echo "systemctl $*" >>"{tmp_path}/calls"')
+    refusal = "no policy"
+    _program(programs, "apt-get", f'[ -x /usr/sbin/policy-rc.d ] || {{ echo "{refusal}"; exit 1; }}')
+    done = _install(programs, top, uid=0, part="test")
+    assert done.returncode == 0, done.stderr
+    assert "systemctl --quiet disable ssh" in (tmp_path / "calls").read_text(encoding="utf-8").splitlines()

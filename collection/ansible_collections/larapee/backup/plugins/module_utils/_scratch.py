@@ -164,7 +164,8 @@ class Scratch:
             account = {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
         with open(self._log, "ab") as log:
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - the server's own program, found by name
+                # The server's own program, found by name.
+                self._process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
                     list(argv),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -290,7 +291,8 @@ def _account_for(path: str) -> pwd.struct_passwd | None:
         return None
     try:
         account = pwd.getpwnam(_ACCOUNT)
-        reached = subprocess.run(  # noqa: S603 - a fixed command
+        # A fixed command.
+        reached = subprocess.run(  # noqa: S603 # pylint: disable=ansible-bad-function
             [_process.find_tool("test"), "-x", os.path.dirname(path)],
             user=account.pw_uid,
             group=account.pw_gid,

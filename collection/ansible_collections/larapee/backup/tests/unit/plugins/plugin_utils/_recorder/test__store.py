@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import subprocess
@@ -107,7 +108,8 @@ def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
         store = open_store(f"sqlite:///{tmp_path}/runs.sqlite")
         store.upsert([make_record()])
         store.close()
-    assert len(sqlite3.connect(f"{tmp_path}/runs.sqlite").execute("SELECT id FROM backup_runs").fetchall()) == 2
+    with contextlib.closing(sqlite3.connect(f"{tmp_path}/runs.sqlite")) as connection:
+        assert len(connection.execute("SELECT id FROM backup_runs").fetchall()) == 2
 
 
 def test_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
