@@ -38,6 +38,7 @@ ATTACKERS = (
     "an account on central",
     "a branch that poses as another",
     "for run records",
+    "the acknowledge key",
     "older, rightly signed manifests",
 )
 OTHER = """

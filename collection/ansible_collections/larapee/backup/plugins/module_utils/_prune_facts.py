@@ -21,6 +21,9 @@ from ._prune_request import PruneRequest
 from ._retention import Facts
 from ._sets import BackupSet
 
+# Twice what central may send: it is not kept in the form in which it came.
+_LARGEST_ACKNOWLEDGEMENT = 16 * _io.BLOCK_SIZE
+
 
 def credible_catalogue(request: PruneRequest) -> tuple[Catalogue, list[str]]:
     """The catalogue without artifacts whose numbers were never given: they decide nothing, and are not touched."""
@@ -90,7 +93,7 @@ def _is_opened(entry: Entry) -> bool:
 def _at_central(request: PruneRequest, entries: t.Mapping[str, Entry]) -> tuple[frozenset[str], list[str]]:
     path = os.path.join(request.state_path, "acknowledged", f"{request.branch}.json")
     try:
-        known = _io.read_json(path)["artifacts"]
+        known = _io.read_json(path, limit=_LARGEST_ACKNOWLEDGEMENT)["artifacts"]
         return frozenset(name for name, entry in entries.items() if known.get(name) == entry.manifest.sha256), []
     except FileNotFoundError:
         return frozenset(), []
