@@ -193,6 +193,10 @@ def test_the_playbooks_lay_out_the_rows_of_the_runs_before(branch: Machine, keys
         "playbooks/verify.yml", groups=groups, **{**options, "larapee_backup_signing_key": "/nowhere"}
     )
     assert "Failed to read signing key" in branch.rows(kind="verify")[0].details["runs_export"]["error"]
+    (branch.state / "exported").rename(branch.state / "kept")
+    (branch.state / "exported").write_text("no directory", encoding="utf-8")
+    _code, output = branch.play("playbooks/verify.yml", groups=groups, **options)
+    assert "Failed to create directory" in branch.rows(kind="verify")[0].details["runs_export"]["error"]
     # A place that is no branch's has no key.
     del options["larapee_backup_signing_key"]
     _code, output = branch.play("playbooks/verify.yml", groups=groups, **options)

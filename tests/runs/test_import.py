@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,3 +185,10 @@ def test_an_import_that_cannot_be_done_stops_no_pull(central: Central) -> None:
     rows = central.machine.rows(kind="sync")
     assert [row.status for row in rows] == ["success", "success"]
     assert "Failed to read allowed signers" in rows[0].details["runs_import"]["error"]
+    central.deliver(make_row())
+    with contextlib.closing(sqlite3.connect(central.machine.top / "runs.sqlite")) as other:
+        other.execute("DROP TABLE backup_runs")
+        other.execute("CREATE VIEW backup_runs AS SELECT 1 AS one")
+    _code, output = play_role(central)
+    assert "No run record was imported; the next import brings them." in output
+    assert "failed=0" in output

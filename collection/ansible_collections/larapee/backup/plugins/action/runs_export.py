@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
@@ -34,7 +33,10 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         branch = str(arguments.get("branch", ""))
         if not is_branch_code(branch):
-            raise AnsibleActionFail(f"Failed to export runs: {branch!r} is no branch code. Set larapee_backup_branch.")
+            return {
+                "failed": True,
+                "msg": f"Failed to export runs: {branch!r} is no branch code. Set larapee_backup_branch.",
+            }
         try:
             outbox = Outbox(load_settings(), branch, keep_days=int(arguments.get("keep_days", _KEEP_DAYS)))
             rows = outbox.waiting()
@@ -50,5 +52,6 @@ class ActionModule(ActionBase):
             if not result.get("failed") and not self._task.check_mode:
                 outbox.confirm(taken, present=present)
         except (RecorderError, BackupError, ValueError) as exc:
-            raise AnsibleActionFail(str(exc)) from exc
+            # An exception would get past failed_when, and a backup fail for want of a record.
+            return {"failed": True, "msg": str(exc)}
         return result

@@ -12,10 +12,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ._absence import is_conclusion
 from ._outbox import BRANCH_KINDS
 from ._recorder import RunRecord, StoreError, one_line, open_store, parse_time, utc_now
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Only central writes this key of details: a row with it is a branch's word, one without is central's own.
 IMPORTED = "imported"
-# What central concluded from a run's absence; see _absence.
+# What central concluded from a run's absence.
 MISSED = "missed"
 
 _LENGTHS = {"host": 255, "launcher": 64, "launcher_ref": 255, "playbook": 4096}
@@ -69,7 +69,7 @@ def row_of(document: Any, *, branch: str) -> RunRecord:
         raise ValueError("it is of another branch")
     if record.kind is not None and record.kind not in BRANCH_KINDS:
         raise ValueError(f"only central has runs of kind {one_line(record.kind, limit=32)}")
-    if uuid.UUID(record.run_id).version == 5:
+    if is_conclusion(record.run_id):
         raise ValueError("its run id is one that central makes")
     if not record.is_finished or record.status == "pending" or record.finished_at is None:
         raise ValueError("the run has not ended")

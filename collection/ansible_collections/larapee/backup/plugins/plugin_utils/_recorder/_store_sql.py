@@ -32,9 +32,13 @@ class Glance:
     started_at: datetime
     check_mode: bool
     evidence: int
+    # A branch's word, which central took in; what that key holds is for central alone to write.
+    imported: bool
 
 
-_GLANCED = tuple(item.name for item in dataclasses.fields(Glance))
+# The same function in every engine. A quote inside of a text is escaped in JSON, so that no text looks like the key.
+_IMPORTED = """INSTR(details, '"imported": {') > 0"""
+_GLANCED = (*(item.name for item in dataclasses.fields(Glance) if item.name != "imported"), _IMPORTED)
 
 
 class SqlStore(abc.ABC):
@@ -112,9 +116,16 @@ class SqlStore(abc.ABC):
             values.append(branch)
         return [
             Glance(
-                run_id, known_branch, kind, status, self._time_from_column(started_at), bool(check_mode), int(evidence)
+                run_id=run_id,
+                branch=known_branch,
+                kind=kind,
+                status=status,
+                started_at=self._time_from_column(started_at),
+                check_mode=bool(check_mode),
+                evidence=int(evidence),
+                imported=bool(imported),
             )
-            for run_id, known_branch, kind, status, started_at, check_mode, evidence in self._execute(
+            for run_id, known_branch, kind, status, started_at, check_mode, evidence, imported in self._execute(
                 f"{sql} ORDER BY started_at", values
             )
         ]
