@@ -75,6 +75,8 @@ def test_nothing_is_expected_before_the_branch_was_known() -> None:
     log, full = expect(300, kind="log"), expect("03:00")
     assert overdue(log, now="11-22 12:00", since=at("11-22 11:50")) is None
     assert overdue(log, now="11-22 12:06", since=at("11-22 11:50")) == ("22 12:05", "22 12:06")
+    # What ran before by itself was not expected either.
+    assert overdue(log, "11-22 10:00", now="11-22 12:00", since=at("11-22 11:50")) is None
     assert overdue(full, now="11-22 12:00", since=at("11-22 03:01")) is None
     assert overdue(full, now="11-22 12:00", since=at("11-22 02:59")) is not None
 

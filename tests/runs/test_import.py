@@ -189,6 +189,6 @@ def test_an_import_that_cannot_be_done_stops_no_pull(central: Central) -> None:
     with contextlib.closing(sqlite3.connect(central.machine.top / "runs.sqlite")) as other:
         other.execute("DROP TABLE backup_runs")
         other.execute("CREATE VIEW backup_runs AS SELECT 1 AS one")
-    _code, output = play_role(central)
+    _code, output = play_role(central, "-v")
     assert "No run record was imported; the next import brings them." in output
     assert "failed=0" in output

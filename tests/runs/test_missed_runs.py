@@ -130,6 +130,13 @@ def test_late_word_of_a_failure_settles_it_as_failed(tmp_path: Path) -> None:
     assert row.error == f"The run that was missed had failed: run {late.run_id} has its error."
 
 
+def test_a_grace_that_ends_on_the_next_day_is_waited_for(tmp_path: Path) -> None:
+    watch = Watch(machine(tmp_path / "central"), {"full": "23:15"})
+    for hour in range(30):
+        watch.look(BEGIN + hour * HOUR)
+    assert [f"{row.started_at:%d %H:%M}" for row in watch.missed()] == ["20 23:15"]
+
+
 def test_a_run_that_failed_or_still_runs_is_not_missed(tmp_path: Path) -> None:
     watch = Watch(machine(tmp_path / "central"), DAILY)
     watch.look(BEGIN)
