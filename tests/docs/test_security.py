@@ -39,6 +39,8 @@ ATTACKERS = (
     "a branch that poses as another",
     "for run records",
     "the acknowledge key",
+    "root on central",
+    "the host of a storage",
     "older, rightly signed manifests",
 )
 OTHER = """
