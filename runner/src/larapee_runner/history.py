@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from .recorder import RunStore
 
 WITNESSES = ("callback", "wrapper")
-# Kinds that leave hundreds of rows a day and branch: their last success is looked for in a window first.
+# The last success of each kind is looked for in a window first: central has hundreds of rows a day and branch.
 FREQUENT_KINDS = frozenset({"log", "increment", "sync", "offsite"})
-FREQUENT_WINDOW = timedelta(days=2)
+FREQUENT_WINDOW = timedelta(hours=3)
+RARE_WINDOW = timedelta(days=9)
 FAILED_WINDOW = timedelta(days=7)
 SUCCESSES_LOOKED_AT = 20
 
@@ -74,14 +75,18 @@ def merge(table: Iterable[RunRecord], journal: Iterable[RunRecord]) -> list[RunR
 def _rows_for_status(store: RunStore, *, now: datetime) -> list[RunRecord]:
     rows = store.query(status="pending") + store.query(status="failed", since=now - FAILED_WINDOW)
     for kind in KINDS:
-        since = now - FREQUENT_WINDOW if kind in FREQUENT_KINDS else None
-        rows += store.query(kind=kind, status="success", since=since)
-    branches = {row.branch for row in rows if row.branch is not None}
-    for kind in sorted(FREQUENT_KINDS):
+        rows += store.query(kind=kind, status="success", since=now - _window(kind))
+    # A branch that is silent for long must not drop out of sight.
+    branches = set(store.branches())
+    for kind in KINDS:
         recent = {row.branch for row in rows if row.kind == kind and row.status == "success" and not row.check_mode}
         for branch in sorted(branches - recent):
             rows += store.query(branch=branch, kind=kind, status="success", limit=SUCCESSES_LOOKED_AT)
     return rows
+
+
+def _window(kind: str) -> timedelta:
+    return FREQUENT_WINDOW if kind in FREQUENT_KINDS else RARE_WINDOW
 
 
 __all__ = ("WITNESSES", "History", "journal_records", "load_history", "merge")

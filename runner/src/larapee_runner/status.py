@@ -5,11 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .places import BACKUP_KINDS, is_imported, is_missed, keys, missed, place_of, places
+from .places import end_of as _end
+from .places import moment_of as _parse
+from .places import recoverable_until as _until
+from .places import stamp as _stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 SCHEMA = 1
 RPO = timedelta(minutes=15)
@@ -19,7 +26,6 @@ VERIFY_AGE = timedelta(hours=26)
 DRILL_AGE = timedelta(days=8)
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
-BACKUP_KINDS = ("full", "increment", "log")
 RESTORING_KINDS = ("restore", "drill")
 KINDS = (*BACKUP_KINDS, "sync", "offsite", "snapshot", "verify", "drill", "restore", "retention", "rotate")
 EXPECTED_KINDS = (*BACKUP_KINDS, "verify", "drill")
@@ -37,6 +43,7 @@ class Row(Protocol):
     started_at: datetime
     finished_at: datetime | None
     duration_s: float | None
+    playbook: str
     check_mode: bool
     recovery_point: str | None
     error: str | None
@@ -65,17 +72,21 @@ class BranchStatus:
     missing: list[str]
     last_failure: dict[str, Any] | None
     recoverable: dict[str, Any] | None
+    places: list[dict[str, Any]]
+    keys: list[dict[str, Any]]
+    missed: list[dict[str, Any]]
 
 
 def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available: frozenset[str]) -> BranchStatus:
     """Judge one branch; rows of check mode count for nothing."""
     own = [row for row in rows if row.branch == branch and not row.check_mode]
+    own = [row for row in own if not (is_missed(row) and row.status == "success")]
     successes = {kind: _latest(row for row in own if row.kind == kind and row.status == "success") for kind in KINDS}
     able = available | {row.kind for row in own if row.kind}
     objectives = [
         _rpo(own, now=now, able=able),
         _rto(own),
-        _age("verify", successes["verify"], limit=VERIFY_AGE, now=now, able=able),
+        _age("verify", _verification(own), limit=VERIFY_AGE, now=now, able=able),
         _age("drill", successes["drill"], limit=DRILL_AGE, now=now, able=able),
     ]
     return BranchStatus(
@@ -88,6 +99,9 @@ def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available:
         missing=[kind for kind in EXPECTED_KINDS if kind in able and successes[kind] is None],
         last_failure=_failure(_latest(row for row in own if row.status == "failed")),
         recoverable=_recoverable(own, now=now),
+        places=places(own, now=now),
+        keys=keys(own, now=now),
+        missed=missed(own),
     )
 
 
@@ -119,6 +133,11 @@ def document(
 
 def _rpo(rows: Sequence[Row], *, now: datetime, able: Iterable[str]) -> Objective:
     limit = RPO.total_seconds()
+    # An adoption of older dumps on a branch is a sync as well, but tells no recovery point.
+    pulls = [row for row in rows if row.kind == "sync" and row.status == "success" and not is_imported(row)]
+    pulls = [row for row in pulls if _until(row) is not None]
+    if pulls or any(is_imported(row) for row in rows):
+        return _rpo_at_central(rows, pulls, now=now)
     point = _recovery_point(rows)
     between = "" if "log" in able else "; this installation takes no log runs yet, so only a full moves it"
     if point is None:
@@ -128,6 +147,27 @@ def _rpo(rows: Sequence[Row], *, now: datetime, able: Iterable[str]) -> Objectiv
     age = max((now - point).total_seconds(), 0.0)
     state: State = "ok" if age <= limit else "broken"
     return Objective("rpo", state, age, limit, f"recovery point {_stamp(point)}{between if state == 'broken' else ''}")
+
+
+def _rpo_at_central(rows: Iterable[Row], pulls: Sequence[Row], *, now: datetime) -> Objective:
+    """What is lost with the branch is what central does not hold; what the branch says of itself is only shown."""
+    limit = RPO.total_seconds()
+    point = _until(max(pulls, key=_end)) if pulls else None
+    word = _stamp(_recovery_point(rows)) or "nothing"
+    if point is None:
+        return Objective("rpo", "broken", None, limit, f"central holds no recovery point; the branch says {word}")
+    if point - now > CLOCK_TOLERANCE:
+        return Objective("rpo", "broken", None, limit, "the recovery point lies in the future: check the clocks")
+    age = max((now - point).total_seconds(), 0.0)
+    detail = f"recovery point at central {_stamp(point)}; the branch says {word}"
+    return Objective("rpo", "ok" if age <= limit else "broken", age, limit, detail)
+
+
+def _verification(rows: Iterable[Row]) -> Row | None:
+    """Pick the last good one; where central verifies what it holds, that of central."""
+    done = [row for row in rows if row.kind == "verify" and row.status == "success"]
+    central = [row for row in done if place_of(row) == "central"]
+    return _latest(central or done)
 
 
 def _rto(rows: Iterable[Row]) -> Objective:
@@ -210,20 +250,8 @@ def _count_of(document: dict[str, Any], name: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _parse(text: str) -> datetime | None:
-    try:
-        point = datetime.fromisoformat(text)
-        return point.astimezone(UTC) if point.tzinfo else point.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def _latest(rows: Iterable[Row]) -> Row | None:
     return max(rows, key=_end, default=None)
-
-
-def _end(row: Row) -> datetime:
-    return row.finished_at or row.started_at
 
 
 def _success(row: Row | None, now: datetime) -> dict[str, Any] | None:
@@ -246,10 +274,6 @@ def _pending(row: Row, now: datetime) -> dict[str, Any]:
 
 def _brief(row: Row) -> dict[str, Any]:
     return {"run_id": row.run_id, "kind": row.kind}
-
-
-def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 __all__ = ("BranchStatus", "Objective", "Row", "branch_status", "document")

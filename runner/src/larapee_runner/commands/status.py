@@ -17,6 +17,7 @@ from larapee_runner.outcome import ExitCode
 from larapee_runner.recorder import utc_now
 from larapee_runner.status import document
 
+MISSED_SHOWN = 5
 NAMES = {"rpo": "recovery point age", "rto": "time to restore", "verify": "verification age", "drill": "drill age"}
 
 
@@ -65,6 +66,7 @@ def _show(report: dict[str, Any]) -> None:
         columns = ("branch", "objective", "state", "is", "limit", "")
         render.show(render.Table(f"status at {report['generated_at']}", columns, rows))
     _show_recoverable(report["branches"])
+    _show_places(report["branches"])
     for branch in report["branches"]:
         _show_rest(branch)
     for pending in report["unassigned_pending"]:
@@ -98,6 +100,28 @@ def _show_recoverable(branches: list[dict[str, Any]]) -> None:
         render.show(render.Table("the database", columns, rows))
 
 
+def _show_places(branches: list[dict[str, Any]]) -> None:
+    rows = []
+    for branch in branches:
+        known = [place for place in branch["places"] if place["told_at"] or place["last_verification"]]
+        # On a branch there is one place, of which the table before this one tells more.
+        for place in known if len(known) > 1 else []:
+            verification = place["last_verification"]
+            rows.append(
+                (
+                    branch["branch"],
+                    place["place"],
+                    place["recoverable_until"] or "-",
+                    render.span(place["age_s"]),
+                    "never" if place["verified_at"] is None else f"{render.span(place['verified_age_s'])} ago",
+                    render.status_cell(verification) if verification else "-",
+                )
+            )
+    if rows:
+        columns = ("branch", "place", "recoverable until", "age", "verified", "last verification")
+        render.show(render.Table("the places", columns, rows))
+
+
 def _ago(success: dict[str, Any] | None) -> str:
     return "never" if success is None else f"{render.span(success['age_s'])} ago"
 
@@ -109,6 +133,16 @@ def _show_rest(branch: dict[str, Any]) -> None:
         render.write_line(render.clean(f"gap: {code}: nothing after {gap['after']} {end}: {gap['why']}"))
     for pending in branch["pending"]:
         render.write_line(f"pending: {code}: {pending['kind'] or 'run'} for {render.span(pending['age_s'])}")
+    for missed in branch["missed"][:MISSED_SHOWN]:
+        render.write_line(
+            render.clean(
+                f"missed: {code}: {missed['kind']} due {missed['due']} by {missed['of']}, {missed['expected']}"
+            )
+        )
+    if len(branch["missed"]) > MISSED_SHOWN:
+        render.write_line(f"missed: {code}: and {len(branch['missed']) - MISSED_SHOWN} more; larapee-backup runs")
+    for key in branch["keys"]:
+        render.write_line(render.clean(f"key: {code}: {key['name']} in use for {render.span(key['age_s'])}"))
     if branch["missing"]:
         render.write_line(f"missing: {code}: no success yet of {', '.join(branch['missing'])}")
     failure = branch["last_failure"]

@@ -38,6 +38,9 @@ class RunStore(Protocol):
     def glance(self, *, since: datetime, branch: str | None = None) -> list[Glance]:
         """What the rows that began since then are, oldest first."""
 
+    def branches(self) -> list[str]:
+        """Every branch that ever left a row."""
+
     def close(self) -> None: ...
 
 

@@ -130,6 +130,10 @@ class SqlStore(abc.ABC):
             )
         ]
 
+    def branches(self) -> list[str]:
+        sql = f"SELECT DISTINCT branch FROM {TABLE} WHERE branch IS NOT NULL ORDER BY branch"  # noqa: S608 - fixed names
+        return [branch for (branch,) in self._execute(sql, [])]
+
     def _knows_branches(self, run_id: str) -> bool:
         sql = f"SELECT 1 FROM {TABLE} WHERE run_id = {self.placeholder} AND branch IS NOT NULL LIMIT 1"  # noqa: S608 - fixed names
         return bool(self._execute(sql, [run_id]))
