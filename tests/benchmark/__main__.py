@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from larapee_runner.demo.server import ServerError
 
-from . import day, dumps, estate, files, machine, replays, report, seals, targets, verifies, wrapper
-from .measure import Contestant, ContestantError, Meter
+from . import centrals, day, dumps, estate, files, machine, replays, report, seals, targets, verifies, wrapper
+from .measure import Contestant, ContestantError, Meter, Stage
 from .settings import Settings, SettingsError, child_environment
 from .targets import Part
 from .tree import Tree
@@ -78,6 +78,24 @@ def _seal(estate: Estate, meter: Meter, settings: Settings) -> Part:
     return Part("seal", title, seals.OURS, runs, plain)
 
 
+def _central(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    tell(f"Signing {settings.artifacts} artifacts.")
+    stage = centrals.many(estate, artifacts=settings.artifacts)
+    return _night("central", stage, meter, settings, "small artifacts")
+
+
+def _central_bytes(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    stage = centrals.large(estate, megabytes=settings.files_mb)
+    return _night("central-bytes", stage, meter, settings, "large artifacts")
+
+
+def _night(part: str, stage: Stage, meter: Meter, settings: Settings, what: str) -> Part:
+    runs = meter.rounds(part, [stage], rounds=settings.rounds)
+    first = runs.samples[centrals.LATER][0].facts
+    title = f"A night at central: {int(first['read']) / 1e6:.0f} MB in {first['artifacts']} {what} of two branches"
+    return Part(part, title, centrals.PLAN, runs, int(first["read"]), {"artifacts": first["artifacts"]})
+
+
 MEASURES = {
     "dump": _dump,
     "files": _files,
@@ -85,6 +103,8 @@ MEASURES = {
     "wrapper": _wrapper,
     "replay": _replay,
     "seal": _seal,
+    "central": _central,
+    "central-bytes": _central_bytes,
 }
 
 

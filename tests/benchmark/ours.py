@@ -8,10 +8,13 @@ process alone.
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import re
+import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +52,63 @@ def verify(request: Mapping[str, Any]) -> dict[str, Any]:
     if wrong or not outcome.verified:
         sys.exit(f"not verified: {wrong}")
     return {"read": sum(entry.manifest.size for entry in outcome.verified), "artifacts": len(outcome.verified)}
+
+
+def verify_central(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils import _estate, _proofs, _report, _verify
+
+    def work(branch: str) -> _estate.Report:
+        place = _estate.place_of(request["central_path"], branch)
+        common = {name: request[name] for name in ("allowed_signers", "state_path")}
+        proofs = _proofs.Proofs(**common, branch=branch)
+        own = {"branch": branch, "directory": place, "run_id": request["run_id"], "read_days": request["read_days"]}
+        return _report.report_of_estate(
+            _verify.verify_place(_verify.VerifyRequest(**common, **own, proofs=proofs)), place
+        )
+
+    with _night(request["night"]):
+        details = _details(_estate.each_branch(work, request["branches"]))
+    read = sum(each["read"]["bytes"] for each in details)
+    return {"read": read, "artifacts": sum(each["intact"] for each in details), "peak_mib": _peak_of_children()}
+
+
+def snapshot(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils import _estate, _freeze
+
+    names = ("central_path", "allowed_signers", "state_path", "run_id")
+
+    def work(branch: str) -> _estate.Report:
+        options = {name: request[name] for name in names}
+        return _freeze.take_snapshot(_freeze.SnapshotRequest(**options, branch=branch, method="link")).report()
+
+    with _night(request["night"]):
+        details = _details(_estate.each_branch(work, request["branches"]))
+    return {"artifacts": sum(each["artifacts"] for each in details), "peak_mib": _peak_of_children()}
+
+
+@contextlib.contextmanager
+def _night(number: int) -> Iterator[None]:
+    """Each night is a day later than the one before, however soon it follows."""
+    from ansible_collections.larapee.backup.plugins.module_utils import _clock
+
+    known = _clock.now
+    _clock.now = lambda: known() + dt.timedelta(days=number)
+    try:
+        yield
+    finally:
+        _clock.now = known
+
+
+def _details(reports: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    wrong = [each["error"] for each in reports.values() if "error" in each]
+    if wrong:
+        sys.exit(f"not done: {wrong}")
+    return [each["details"] for each in reports.values()]
+
+
+def _peak_of_children() -> float:
+    """Of the largest of the processes that worked, ours and those that they started."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def seal(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,9 +152,16 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def warm_up(_request: Mapping[str, Any]) -> dict[str, Any]:
     """Import everything, so that no contestant compiles what the next one finds compiled."""
-    from ansible_collections.larapee.backup.plugins.module_utils import _archive, _dump, _restore, _seal, _verify
+    from ansible_collections.larapee.backup.plugins.module_utils import (
+        _archive,
+        _dump,
+        _freeze,
+        _restore,
+        _seal,
+        _verify,
+    )
 
-    return {"modules": [module.__name__ for module in (_archive, _dump, _restore, _seal, _verify)]}
+    return {"modules": [module.__name__ for module in (_archive, _dump, _freeze, _restore, _seal, _verify)]}
 
 
 def _with_tuples(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +174,9 @@ OPERATIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "dump": dump,
     "replay": replay,
     "seal": seal,
+    "snapshot": snapshot,
     "verify": verify,
+    "verify-central": verify_central,
     "walk": walk,
     "warm-up": warm_up,
 }
@@ -122,7 +191,7 @@ def peak_mib() -> float:
 def main() -> None:
     operation, request, report = sys.argv[1:]
     told = OPERATIONS[operation](json.loads(Path(request).read_text()))
-    Path(report).write_text(json.dumps({**told, "peak_mib": peak_mib()}))
+    Path(report).write_text(json.dumps({"peak_mib": peak_mib(), **told}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PARTS = ("dump", "files", "verify", "wrapper", "replay", "seal")
+PARTS = ("dump", "files", "verify", "wrapper", "replay", "seal", "central", "central-bytes")
 
 
 class SettingsError(Exception):
@@ -24,6 +24,7 @@ class Settings:
     sql_mb: int = 220
     files_mb: int = 1024
     sales: int = 20_000
+    artifacts: int = 2600
     rounds: int = 3
     seed: int = 1
     parts: tuple[str, ...] = PARTS
@@ -45,6 +46,7 @@ class Settings:
             sql_mb=_number(environ, "BENCH_SQL_MB", cls.sql_mb),
             files_mb=_number(environ, "BENCH_FILES_MB", cls.files_mb),
             sales=_number(environ, "BENCH_SALES", cls.sales),
+            artifacts=_number(environ, "BENCH_ARTIFACTS", cls.artifacts),
             rounds=_number(environ, "ROUNDS", cls.rounds),
             seed=_number(environ, "SEED", cls.seed),
             # In the order in which they build on each other.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dumps, files, replays, seals, verifies, wrapper
+from . import centrals, dumps, files, replays, seals, verifies, wrapper
 from .measure import Runs
 
 MET, MISSED, NOT_JUDGED = "met", "missed", "not judged"
@@ -16,7 +16,7 @@ LEAST_ROUNDS = 3
 # Below these, the start of a process weighs more than what it does.
 LEAST_TO_TIME = {
     **{"dump": 200_000_000, "files": 500_000_000, "verify": 500_000_000},
-    **{"wrapper": 0, "replay": 40_000_000, "seal": 0},
+    **{"wrapper": 0, "replay": 40_000_000, "seal": 0, "central": 5_000_000, "central-bytes": 500_000_000},
 }
 
 
@@ -68,6 +68,11 @@ def _ratio(name: str, to: str, figure: str) -> Callable[[Runs], float]:
     return lambda runs: runs.ratio(name, to, figure)
 
 
+def _an_artifact(runs: Runs, name: str) -> float:
+    """CPU milliseconds."""
+    return 1000 * runs.median(name, "cpu_s") / int(runs.samples[name][0].facts["artifacts"])
+
+
 _TARGETS = (
     _Target(
         "dump-wall", "dump", "full dump (gzip format, the default), wall, to the plan's", 0.42,
@@ -117,6 +122,22 @@ _TARGETS = (
     _Target(
         "seal-cpu", "seal", "sealing five minutes of sales, CPU with the server's", 2,
         lambda runs: runs.median(seals.OURS, "all_cpu_s"), unit=" s",
+    ),
+    _Target(
+        "central-first", "central", "central's first night, CPU an artifact with ssh-keygen's", 20,
+        lambda runs: _an_artifact(runs, centrals.FIRST), unit=" ms",
+    ),
+    _Target(
+        "central-later", "central", "central's later nights, CPU an artifact", 3,
+        lambda runs: _an_artifact(runs, centrals.LATER), unit=" ms",
+    ),
+    _Target(
+        "central-snapshot", "central", "a snapshot by links, CPU an artifact", 3,
+        lambda runs: _an_artifact(runs, centrals.SNAPSHOT), unit=" ms",
+    ),
+    _Target(
+        "central-bytes-wall", "central-bytes", "central's verification of stored bytes, wall, to sha256sum -c", 0.28,
+        _ratio(centrals.LATER, centrals.PLAN, "wall_s"), sha=True,
     ),
 )  # fmt: skip
 MEMORY_MIB = 64

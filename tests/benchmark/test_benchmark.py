@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmark import dumps, files, replays, seals, verifies, wrapper
+from tests.benchmark import centrals, dumps, files, replays, seals, verifies, wrapper
 
 # One run of the benchmark serves all of them.
 pytestmark = pytest.mark.xdist_group("benchmark")
@@ -25,9 +25,12 @@ CONTESTANTS = {
     "wrapper": {wrapper.BARE, wrapper.WRAPPED},
     "replay": {replays.STOCK, replays.OURS, replays.WALK},
     "seal": {seals.OURS},
+    "central": {centrals.PLAN, centrals.FIRST, centrals.LATER, centrals.SHARE, centrals.SNAPSHOT},
+    "central-bytes": {centrals.PLAN, centrals.LATER, centrals.SNAPSHOT},
 }
 TIMED = {"dump-wall", "dump-cpu", "files-wall", "increment-wall", "verify-wall", "wrapper-cpu"}
 TIMED |= {"replay-wall", "replay-day", "seal-cpu"}
+TIMED |= {"central-first", "central-later", "central-snapshot", "central-bytes-wall"}
 # At any size; the bound of zstd's size needs more data than this.
 HELD = {"dump-size-gzip", "files-size", "memory"}
 
@@ -44,7 +47,7 @@ def bench(directory: Path, **variables: str) -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     directory = tmp_path_factory.mktemp("bench")
-    return bench(directory, BENCH_SQL_MB="2", BENCH_FILES_MB="4", BENCH_SALES="60"), directory
+    return bench(directory, BENCH_SQL_MB="2", BENCH_FILES_MB="4", BENCH_SALES="60", BENCH_ARTIFACTS="20"), directory
 
 
 def told(directory: Path) -> dict[str, Any]:

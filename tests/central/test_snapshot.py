@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _clone, _lease, _lock, _signature
+from ansible_collections.larapee.backup.plugins.module_utils import (
+    _catalog,
+    _clone,
+    _estate,
+    _lease,
+    _lock,
+    _prune,
+    _signature,
+)
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES, Central, defects, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 FIRST = CODES[0]
@@ -195,6 +204,8 @@ def test_check_mode_tells_and_changes_nothing(central: Central) -> None:
     preview = central.snapshot(keep_days=1, hours=20, check_mode=True)
     assert (preview.name, preview.removed, preview.report()["artifacts"]) == (None, ["20260305-2100"], [])
     assert (tree(central.path), tree(central.state)) == before
+    (central.path / "branches" / FIRST / "db-20260305-0059.sql.gz.manifest.json.sig").write_bytes(b"")
+    assert central.snapshot(keep_days=1, check_mode=True).removed == []
 
 
 def test_snapshots_go_by_age_and_never_while_they_are_read(central: Central) -> None:
@@ -232,6 +243,41 @@ def test_what_is_just_being_adopted_is_no_fault(central: Central, monkeypatch: p
     stray.write_bytes(signature.read_bytes())
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     assert list(central.snapshot(hours=1).left_out) == [stray.name]
+
+
+@pytest.mark.parametrize("moment", ["read", "cloned"])
+def test_a_snapshot_that_meets_retention_is_whole(
+    central: Central, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    shop = central.branch(runs=5)
+    pruned = []
+
+    def prune() -> None:
+        if not pruned:
+            pruned.append(True)
+            request = {"directory": str(shop.directory), "keep_days": 3}
+            _prune.prune_place(_prune.PruneRequest(**central.common(FIRST, **request)))
+
+    read, clone = _estate.read_place, _clone.clone
+
+    def then_pruned(directory: str) -> _catalog.Catalogue:
+        found = read(directory)
+        prune()
+        return found
+
+    def before_pruned(source: str, target: str, methods: Sequence[str]) -> str:
+        prune()
+        return clone(source, target, methods)
+
+    monkeypatch.setattr(_estate, "read_place", then_pruned if moment == "read" else read)
+    monkeypatch.setattr(_clone, "clone", before_pruned if moment == "cloned" else clone)
+    outcome = central.snapshot()
+    assert pruned
+    # What is being taken stays for another night; what went before is not taken.
+    assert shop.sets() == ([3, 4, 5] if moment == "read" else [1, 2, 3, 4, 5])
+    assert len(outcome.taken) == (9 if moment == "read" else 15)
+    assert outcome.left_out == {}
+    assert defects(central.newest(), central.keys, central.state) == []
 
 
 def test_the_immutable_flag_holds_root_off_and_cleaning_clears_it(central: Central) -> None:

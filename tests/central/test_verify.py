@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,6 +125,18 @@ def test_what_was_read_keeps_its_time_until_it_is_read_again(central: Central) -
     verify(central, hours=1, read_days=5)
     assert result.read_bytes() == before
     assert json.loads(before)["levels"]["intact"]["at"] == "2026-03-05T01:00:00Z"
+
+
+def test_what_a_verification_found_damaged_is_in_no_snapshot_after_it(central: Central) -> None:
+    shop = central.branch()
+    verify(central)
+    path = shop.directory / shop.name(1, "db_full")
+    known = path.stat()
+    shop.damage(1)
+    # As a disk does it: the file looks as it did.
+    os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+    assert [each.artifact for each in verify(central, hours=13).failures if each.level == "intact"] == [path.name]
+    assert list(central.snapshot(hours=1).left_out) == [path.name]
 
 
 def test_an_interrupted_verification_keeps_what_it_proved(central: Central, monkeypatch: pytest.MonkeyPatch) -> None:
