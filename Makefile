@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint sanity units integration coverage build acceptance bench chaos clean
+.PHONY: help demo setup test lint sanity units integration coverage build molecule acceptance bench chaos clean
 
 VENV ?= .venv
 DEMO_DIR ?= demo-run
@@ -58,6 +58,9 @@ coverage: setup ## all of pytest, with the lines and branches that no test reach
 build: setup ## the collection's archive and the runner's wheel, in dist/
 	@ansible-galaxy collection build --force --output-path dist $(collection)
 	@python -m pip wheel --quiet --no-deps --wheel-dir dist ./runner
+
+molecule: setup ## the roles on real hosts: containers with systemd and sshd (S=estate for one scenario)
+	@molecule test $(if $(S),--scenario-name $(S),--all)
 
 acceptance: setup ## what is too long for test: MariaDB 11.8, MySQL 9.7; Python 3.12 or newer with the newer ansible-core
 	@failed=0; for leg in "engine-leg mariadb" "engine-leg mysql" second-leg; do scripts/$$leg || failed=1; done; exit $$failed

@@ -1,0 +1,16 @@
+-- Copyright (c) 2026, LaraPee contributors
+-- SPDX-License-Identifier: GPL-3.0-or-later
+CREATE DATABASE IF NOT EXISTS larapos CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+USE larapos;
+CREATE TABLE IF NOT EXISTS orders (
+  id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
+  invoice VARCHAR(64) NOT NULL UNIQUE,
+  total DECIMAL(12, 2) NOT NULL,
+  created_at DATETIME(6) NOT NULL
+) ENGINE = InnoDB;
+CREATE TABLE IF NOT EXISTS payments (
+  id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
+  order_id BIGINT UNSIGNED NOT NULL,
+  amount DECIMAL(12, 2) NOT NULL,
+  FOREIGN KEY (order_id) REFERENCES orders (id)
+) ENGINE = InnoDB;
