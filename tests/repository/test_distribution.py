@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PLAYBOOKS = (
     "adopt",
     "branch_backup",
+    "central_prepare",
     "restore",
     "retention",
     "retention_central",
@@ -22,8 +23,24 @@ PLAYBOOKS = (
     "verify_central",
 )
 MODULES = (
-    *("adopt", "catalog_info", "db_account", "db_binlog", "db_dump", "db_restore", "file_archive", "file_restore"),
-    *("preflight", "prune", "prune_estate", "runs_export", "runs_import", "snapshot", "tip", "verify"),
+    "adopt",
+    "catalog_info",
+    "db_account",
+    "db_binlog",
+    "db_dump",
+    "db_restore",
+    "file_archive",
+    "file_restore",
+    "preflight",
+    "prune",
+    "prune_estate",
+    "pull_keys",
+    "runs_export",
+    "runs_import",
+    "signer",
+    "snapshot",
+    "tip",
+    "verify",
     "verify_estate",
 )
 
