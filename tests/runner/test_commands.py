@@ -248,7 +248,7 @@ def test_wrong_usage_is_code_2(args: list[str]) -> None:
 
 def test_help_names_every_command_and_code() -> None:
     text = CliRunner().invoke(cli.cli, ["--help"]).output
-    for word in ("run", "status", "runs", "journal", "doctor", "124", "143", "8 it ran"):
+    for word in ("run", "status", "runs", "metrics", "journal", "doctor", "124", "143", "8 it ran"):
         assert word in text
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "larapee_runner.commands.run:run",
     "status": "larapee_runner.commands.status:status",
     "runs": "larapee_runner.commands.runs:runs",
+    "metrics": "larapee_runner.commands.metrics:metrics",
     "journal": "larapee_runner.commands.journal:journal",
     "doctor": "larapee_runner.commands.doctor:doctor",
     "demo": "larapee_runner.demo.story:main",
