@@ -177,7 +177,9 @@ def ansible_playbook(env: Mapping[str, str]) -> str:
 def _leave_word(job: Job, reason: Stop) -> None:
     """The callback records the end, and of the signal alone it could not tell why it came."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(job.stop_reason, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            job.stop_reason, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         with open(descriptor, "w", encoding="utf-8") as stream:
             stream.write(stop_words(reason, job.timeout_s))
 

@@ -22,7 +22,7 @@ def note(state_path: str, branch: str, family: str, artifact: str, at: dt.dateti
     path = _path(state_path, branch)
     _io.ensure_directory(os.path.dirname(path))
     # The uploads and the config are archived under locks of their own.
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         current = {**more, "artifact": artifact, "current_at": _manifest.format_time(at)}

@@ -36,7 +36,7 @@ def hold(
     _io.ensure_directory(directory)
     path = os.path.join(directory, f"{name}.lock")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise BackupError(f"Failed to open the lock {path}: {exc.strerror}.") from exc
     try:

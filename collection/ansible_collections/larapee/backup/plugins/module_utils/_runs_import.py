@@ -122,7 +122,9 @@ def _write_note(path: str, document: t.Mapping[str, t.Any]) -> None:
     _io.ensure_directory(os.path.dirname(path))
     temporary = f"{path}.new"
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as handle:
+        with open(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w"
+        ) as handle:
             json.dump(document, handle, separators=(",", ":"))
         os.replace(temporary, path)
     except OSError as exc:

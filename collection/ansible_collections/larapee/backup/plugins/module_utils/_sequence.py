@@ -110,7 +110,7 @@ def _updating(state_path: str, branch: str) -> t.Iterator[dict[str, t.Any]]:
     """What is known, to be changed and written back; runs of different kinds wait for each other."""
     path = _path(state_path, branch)
     _io.ensure_directory(os.path.dirname(path))
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:

@@ -64,7 +64,9 @@ class SnapshotWriter:
         self._links = 0
 
     def __enter__(self) -> SnapshotWriter:
-        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         self._handle = os.fdopen(descriptor, "wb")
         self._handle.write(bytes(_HEADER_BYTES))
         return self

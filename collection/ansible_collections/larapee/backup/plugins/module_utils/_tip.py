@@ -297,7 +297,7 @@ def _turn(request: TipRequest) -> t.Iterator[None]:
     directory = os.path.join(request.state_path, "locks")
     _io.ensure_directory(directory)
     path = os.path.join(directory, f"tip-{request.branch}.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
