@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 FIRST = CODES[0]
 
 
+def free_bytes(path: Path) -> int:
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(os.lstat(path).st_mode)
 
@@ -278,6 +283,30 @@ def test_a_snapshot_that_meets_retention_is_whole(
     assert len(outcome.taken) == (9 if moment == "read" else 15)
     assert outcome.left_out == {}
     assert defects(central.newest(), central.keys, central.state) == []
+
+
+def test_a_full_disk_leaves_no_rubbish_and_room_makes_it_good(tmp_path: Path, keys: Path) -> None:
+    root = tmp_path / "disk"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "none", str(root)], check=True)
+    try:
+        central = Central(root, keys)
+        branch = central.branch(runs=4)
+        filler = root / "filler"
+        filler.write_bytes(b"x" * (free_bytes(root) - 20 * 4096))
+        before = free_bytes(root)
+        with pytest.raises(BackupError, match="No space left on device. Check the free space") as caught:
+            central.snapshot(method="copy")
+        assert caught.value.reason == "snapshot_failed"
+        assert central.snapshots() == []
+        # The proofs and the empty directory stay.
+        assert before - free_bytes(root) <= 4 * 4096
+        assert branch.verify() == []
+        filler.unlink()
+        central.snapshot(method="copy")
+        assert defects(central.newest(), keys, central.state) == []
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
 
 
 def test_the_immutable_flag_holds_root_off_and_cleaning_clears_it(central: Central) -> None:

@@ -31,6 +31,7 @@ MODULES = (
     "db_restore",
     "file_archive",
     "file_restore",
+    "missed_runs",
     "preflight",
     "prune",
     "prune_estate",

@@ -12,6 +12,7 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -229,13 +230,21 @@ class _Taking:
             _io.fsync_directory(request.directory)
         except OSError as exc:
             raise BackupError(
-                f"Failed to write the snapshot {path}: {exc.strerror}. Check the free space of central's disk; what "
-                "was begun is removed by the next run.",
+                f"Failed to write the snapshot {path}: {exc.strerror}. Check the free space of central's disk. "
+                "What was begun is removed, by the next run at the latest.",
                 reason="snapshot_failed",
             ) from exc
+        finally:
+            if not os.path.lexists(path):
+                self._clear_up()
         outcome.name = name
         outcome.sha256 = hashlib.sha256(document).hexdigest()
         return Snapshot(path, number, self._now)
+
+    def _clear_up(self) -> None:
+        """At once, not in the next night: a full disk stops the pull."""
+        with contextlib.suppress(BackupError, OSError):
+            _frozen.sweep(self._request.directory)
 
     def _free_name(self) -> str:
         for form in ("%Y%m%d-%H%M", "%Y%m%d-%H%M-%S"):

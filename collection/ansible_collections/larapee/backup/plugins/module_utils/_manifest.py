@@ -16,6 +16,7 @@ import dataclasses
 import datetime as dt
 import json
 import re
+import sys
 import typing as t
 import uuid
 
@@ -50,6 +51,8 @@ _NULLABLE: tuple[tuple[str, dict[str, type]], ...] = (
     ("", {"encryption": dict, "base": str, "previous": str}),
     ("db_full", {"epoch_reason": str}),
 )
+# Shorter than what differs anyhow, as a SHA-256 does.
+_LONG_TEXT: t.Final = 64
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _BEGINNING = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
@@ -112,12 +115,21 @@ class Manifest:
 def parse_manifest(raw: bytes) -> Manifest:
     """Return the manifest in *raw*; raise ManifestError that says what is wrong."""
     try:
-        document = json.loads(raw.decode("utf-8"))
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_shared)
     except (ValueError, RecursionError) as exc:
         raise ManifestError("it is not JSON") from exc
     if not isinstance(document, dict):
         raise ManifestError("it is not a JSON object")
     return check_manifest(document)
+
+
+def _shared(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
+    """An object whose fields and short texts are kept once for all manifests: a place may have tens of thousands."""
+    return {sys.intern(key): sys.intern(each) if _is_short(each) else each for key, each in pairs}
+
+
+def _is_short(value: t.Any) -> bool:
+    return isinstance(value, str) and len(value) < _LONG_TEXT
 
 
 def check_manifest(document: t.Mapping[str, t.Any]) -> Manifest:

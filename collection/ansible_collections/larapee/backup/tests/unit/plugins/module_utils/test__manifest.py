@@ -187,3 +187,12 @@ def test_times_are_written_in_utc_and_read_back() -> None:
     moment = dt.datetime(2026, 11, 22, 16, 32, 10, 999999, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     assert _manifest.format_time(moment) == "2026-11-22T14:32:10Z"
     assert _manifest.parse_time("2026-11-22T14:32:10Z") == utc("2026-11-22 14:32:10")
+
+
+def test_what_many_manifests_say_alike_is_kept_once() -> None:
+    raw = json.dumps(manifest_document()).encode()
+    first, second = (_manifest.parse_manifest(raw).document for _each in range(2))
+    assert first == second == manifest_document()
+    assert first["epoch"] is second["epoch"]
+    assert all(one is other for one, other in zip(first, second))
+    assert first["sha256"] is not second["sha256"]
