@@ -63,7 +63,12 @@ class Central:
         parcels = self.collect()
         verdicts = _inbox.take_in(self.machine.url, {branch: parcel.records for branch, parcel in parcels.items()})
         refused = {branch: {**parcel.refused, **verdicts[branch].refused} for branch, parcel in parcels.items()}
-        _runs_import.settle(self.request, {branch: parcel.stamps for branch, parcel in parcels.items()}, refused)
+        _runs_import.settle(
+            self.request,
+            {branch: parcel.stamps for branch, parcel in parcels.items()},
+            refused,
+            {branch: parcel.final for branch, parcel in parcels.items()},
+        )
         return {
             branch: (verdicts[branch].imported, {**parcel.refused_before, **refused[branch]})
             for branch, parcel in parcels.items()

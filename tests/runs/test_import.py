@@ -59,6 +59,19 @@ def test_what_is_there_already_is_not_even_read(central: Central, monkeypatch: p
     assert central.take()[BRANCH] == (0, {bad: central.collect()[BRANCH].refused_before[bad]})
 
 
+def test_a_record_that_was_refused_is_read_again_when_it_changes_and_one_that_was_taken_in_is_not(
+    central: Central,
+) -> None:
+    taken, refused = make_row(), make_row()
+    central.deliver(taken)
+    central.deliver(refused, kind="sync")
+    assert central.take()[BRANCH][0] == 1
+    central.deliver(refused)
+    central.deliver(dataclasses.replace(taken, status="failed", error="another end"))
+    assert list(central.collect()[BRANCH].records) == [f"{refused.run_id}.json"]
+    assert central.take()[BRANCH] == (1, {})
+
+
 def test_the_table_of_a_server_takes_them_as_well(central: Central, server: ThrowawayServer) -> None:
     on_server = dataclasses.replace(central, machine=dataclasses.replace(central.machine, url=_table(server, central)))
     row = make_row(details={"umlaut": "Käse 🧀", "deep": [[[1]]]}, error=None)

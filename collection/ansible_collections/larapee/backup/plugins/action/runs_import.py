@@ -44,7 +44,8 @@ class ActionModule(ActionBase):
             for branch, parcel in parcels.items()
         }
         if stamps and not self._task.check_mode:
-            settled = json.dumps({"stamps": stamps, "refused": refused})
+            final = {branch: parcel["final"] for branch, parcel in parcels.items()}
+            settled = json.dumps({"stamps": stamps, "refused": refused, "final": final})
             noted = self._call({**self._task.args, "settled": settled}, task_vars)
             if noted.get("failed"):
                 return noted

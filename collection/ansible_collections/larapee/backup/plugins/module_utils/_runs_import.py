@@ -36,6 +36,9 @@ CLOCK_TOLERANCE = dt.timedelta(minutes=10)
 OLDEST = dt.timedelta(days=40)
 
 _NESTING = 20
+_OBSERVED = 2
+# The stamp of what no later state of its file can change: an end that was observed.
+_FINAL = "final"
 
 
 class _Found(t.NamedTuple):
@@ -64,6 +67,8 @@ class Parcel:
     records: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
     stamps: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Those of the records whose end was observed: once taken in, they are never looked at again.
+    final: list[str] = dataclasses.field(default_factory=list)
     # Refused before, and still there unchanged.
     refused_before: dict[str, str] = dataclasses.field(default_factory=dict)
     waiting: int = 0
@@ -96,13 +101,17 @@ def collect(request: ImportRequest) -> dict[str, Parcel]:
 
 
 def settle(
-    request: ImportRequest, settled: t.Mapping[str, t.Mapping[str, str]], refused: t.Mapping[str, t.Mapping[str, str]]
+    request: ImportRequest,
+    settled: t.Mapping[str, t.Mapping[str, str]],
+    refused: t.Mapping[str, t.Mapping[str, str]],
+    final: t.Mapping[str, t.Iterable[str]],
 ) -> None:
-    """Note which files (with their stamps) are done with, and why some of them were refused."""
+    """Note which files (with their stamps) are done with, which of them for good, and why some were refused."""
     signers = _signers_stamp(request)
     for branch, stamps in settled.items():
         noted, bad = _noted(request, branch, signers)
         noted.update(stamps)
+        noted.update(dict.fromkeys(set(final.get(branch, ())) - set(refused.get(branch, {})), _FINAL))
         bad = {name: why for name, why in bad.items() if name not in stamps}
         bad.update(refused.get(branch, {}))
         try:
@@ -137,11 +146,10 @@ def _collect_branch(
     done, bad = _noted(request, branch, signers)
     with contextlib.ExitStack() as stack:
         directory = _open(stack, os.path.join(request.central_path, INCOMING), branch)
-        found = _files(directory, parcel)
+        found = _files(directory, parcel, known=done)
         new = [each for each in found if done.get(each.name) != each.stamp]
-        changed = {each.name for each in new}
-        present = {each.name for each in found}
-        parcel.refused_before = {name: why for name, why in bad.items() if name in present - changed}
+        same = {each.name for each in found} - {each.name for each in new}
+        parcel.refused_before = {name: why for name, why in bad.items() if name in same}
         # The newest first: how the branch stands matters more than how it stood.
         new.sort(key=lambda each: (-each.modified, each.name))
         taken = 0
@@ -165,8 +173,8 @@ def _open(stack: contextlib.ExitStack, incoming: str, branch: str) -> int:
     return descriptor
 
 
-def _files(directory: int, parcel: Parcel) -> list[_Found]:
-    """Each record that has its signature; what else is there is no record."""
+def _files(directory: int, parcel: Parcel, *, known: t.Mapping[str, str]) -> list[_Found]:
+    """Each record that has its signature and is not done with for good; what else is there is no record."""
     with os.scandir(directory) as entries:
         names = [entry.name for entry in itertools.islice(entries, FILES_LIMIT + 1)]
     if len(names) > FILES_LIMIT:
@@ -176,6 +184,8 @@ def _files(directory: int, parcel: Parcel) -> list[_Found]:
     found = []
     for name in names:
         base = name[: -len(_runs_export.SIGNATURE_SUFFIX)] if name.endswith(_runs_export.SIGNATURE_SUFFIX) else name
+        if known.get(base) == _FINAL:
+            continue
         if _runs_export.NAME.fullmatch(base) is None:
             # Partial files of a transfer begin with a dot.
             if not name.startswith("."):
@@ -216,6 +226,8 @@ def _take(directory: int, found: _Found, *, branch: str, parcel: Parcel, allowed
         parcel.refused[name] = str(exc)
     else:
         parcel.records[name] = document
+        if document.get("evidence") == _OBSERVED:
+            parcel.final.append(name)
     parcel.stamps[name] = found.stamp
 
 

@@ -105,7 +105,7 @@ def main() -> None:
         with interruptible():
             if options["settled"]:
                 settled = json.loads(options["settled"])
-                settle(request, settled["stamps"], settled["refused"])
+                settle(request, settled["stamps"], settled["refused"], settled["final"])
                 module.exit_json(changed=True)
             parcels = collect(request)
     except BackupError as exc:
