@@ -160,6 +160,22 @@ def test_no_record_is_there_without_its_signature(branch: Machine, keys: Path) -
     assert there(branch) == {}
 
 
+@pytest.mark.parametrize("planted", ["link", "file"])
+def test_a_link_in_place_of_the_directory_is_not_followed(branch: Machine, keys: Path, planted: str) -> None:
+    elsewhere = branch.top / "elsewhere"
+    elsewhere.mkdir()
+    (branch.top / "local").mkdir()
+    runs = branch.top / "local" / "runs"
+    if planted == "link":
+        runs.symlink_to(elsewhere)
+    else:
+        runs.write_text("", encoding="utf-8")
+    branch.put(make_row())
+    with pytest.raises(BackupError, match=f"Failed to write run records into {runs}: Not a directory"):
+        export(branch, keys)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_the_records_are_no_part_of_the_place(branch: Machine, keys: Path) -> None:
     """Neither catalogue, verification and retention, which read the catalogue, nor the quota count them."""
     branch.put(*[make_row() for _ in range(20)])

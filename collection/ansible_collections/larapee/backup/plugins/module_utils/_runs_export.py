@@ -19,7 +19,7 @@ import os
 import re
 import typing as t
 
-from . import _clock, _io, _lock, _manifest, _signature
+from . import _clock, _dirfd, _io, _lock, _manifest, _signature
 from ._errors import BackupError
 
 DIRECTORY = "runs"
@@ -65,17 +65,41 @@ def export_runs(request: ExportRequest, *, check_mode: bool = False) -> ExportOu
     if check_mode:
         new = [document for document in documents if _evidence_there(directory, document) < document["evidence"]]
         return ExportOutcome(taken={}, written=len(new), removed=0, present=0)
-    with _lock.hold(request.state_path, f"runs-{request.branch}", run_id=request.run_id, wait_seconds=_LOCK_WAIT_S):
-        _io.ensure_directory(directory)
+    lock = _lock.hold(request.state_path, f"runs-{request.branch}", run_id=request.run_id, wait_seconds=_LOCK_WAIT_S)
+    with lock, _opened(directory) as held:
         written = 0
         for document in documents:
-            if _evidence_there(directory, document) < document["evidence"]:
-                _write(directory, document, signing_key=request.signing_key)
+            if _evidence_there(held, document) < document["evidence"]:
+                _write(held, document, signing_key=request.signing_key)
                 written += 1
-        removed = _remove_old(directory, older_than=_clock.now().timestamp() - request.keep_days * _DAY_S - _GRACE_S)
-        present = sum(NAME.fullmatch(name) is not None for name in os.listdir(directory))
+        removed = _remove_old(held, older_than=_clock.now().timestamp() - request.keep_days * _DAY_S - _GRACE_S)
+        present = sum(NAME.fullmatch(name) is not None for name in os.listdir(held))
     taken = {document["run_id"]: document["evidence"] for document in documents}
     return ExportOutcome(taken=taken, written=written, removed=removed, present=present)
+
+
+@contextlib.contextmanager
+def _opened(directory: str) -> t.Iterator[str]:
+    """A path into *directory* itself, made when it is missing, whatever takes its name meanwhile."""
+    _io.ensure_directory(os.path.dirname(directory))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+    try:
+        # Whoever runs this may be more than the owner of the place, who could have put a link here.
+        descriptor, _status = _dirfd.open_directory(directory)
+    except OSError as exc:
+        raise BackupError(
+            f"Failed to write run records into {directory}: {exc.strerror}. Let it be a directory of the account that "
+            "takes the backups.",
+            reason="no_directory",
+        ) from exc
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    except BackupError as exc:
+        text = str(exc).replace(f"/proc/self/fd/{descriptor}", directory)
+        raise BackupError(text, reason=exc.reason, facts=exc.facts) from exc
+    finally:
+        os.close(descriptor)
 
 
 def _documents(request: ExportRequest) -> list[dict[str, t.Any]]:
