@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PLAYBOOKS = (
     "adopt",
     "branch_backup",
+    "branch_prepare",
     "central_prepare",
     "restore",
     "retention",
@@ -28,6 +29,8 @@ MODULES = (
     "db_account",
     "db_binlog",
     "db_dump",
+    "db_log_info",
+    "db_login",
     "db_restore",
     "file_archive",
     "file_restore",
