@@ -1,0 +1,43 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hosts are what the tests take them for, and the roles left them in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+
+def test_the_branches_are_of_two_releases_of_debian(branch: Host, code: str) -> None:
+    assert branch.system_info.distribution == "debian"
+    assert branch.system_info.release.split(".")[0] == {"branch-001": "12", "branch-002": "13"}[code]
+
+
+def test_the_shop_sells(branch: Host) -> None:
+    count = "mariadb --batch --skip-column-names larapos --execute 'SELECT COUNT(*) FROM orders'"
+    before = int(branch.check_output(count))
+    branch.check_output("sleep 3")
+    assert int(branch.check_output(count)) > before
+
+
+def test_branch_can_be_reached_from_central_by_its_name(central: Host, branch: Host, code: str) -> None:
+    key = branch.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string.split()[1]
+    assert key in central.check_output("ssh-keyscan -t ed25519 %s", code)
+
+
+def test_central_keeps_what_it_adopted_from_everybody_but_root(central: Host) -> None:
+    for below, owner, mode in (("incoming", "root", 0o711), ("branches", "root", 0o700), ("quarantine", "root", 0o700)):
+        directory = central.file(f"/srv/backups/larapee/{below}")
+        assert (below, directory.user, directory.mode) == (below, owner, mode)
+    for branch in ("branch-001", "branch-002"):
+        assert central.file(f"/srv/backups/larapee/incoming/{branch}").user == "larapee-pull"
+        assert central.file(f"/srv/backups/larapee/branches/{branch}").user == "root"
+
+
+def test_no_unit_of_ours_failed(branch: Host, central: Host) -> None:
+    for host in (branch, central):
+        assert (
+            host.check_output("systemctl list-units --all --state=failed --plain --no-legend 'larapee-backup-*'") == ""
+        )
