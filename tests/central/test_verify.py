@@ -157,6 +157,18 @@ def test_an_interrupted_verification_keeps_what_it_proved(central: Central, monk
     assert len(verify(central).read) == 3
 
 
+def test_what_a_killed_verification_left_is_removed_by_the_next(central: Central) -> None:
+    shop = central.branch()
+    name = shop.name(1, "config")
+    left = shop.directory / f".{name}.verified.json.4711.new"
+    others = [shop.directory / each for each in (".notes.4711.new", f"{name}.verified.json.4711.new", f".{name}.part")]
+    for path in (left, *others):
+        path.write_text("{")
+    assert verify(central).failures == []
+    assert not left.exists()
+    assert all(path.exists() for path in others)
+
+
 def test_neither_verification_nor_snapshot_waits_for_a_pull(central: Central) -> None:
     central.branch()
     with _lock.hold(str(central.state), f"pull-{FIRST}", run_id="pull"):

@@ -9,10 +9,12 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import typing as t
 
@@ -51,6 +53,15 @@ def write_file(path: str, content: bytes, *, durable: bool = True) -> None:
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def sweep_unwritten(directory: str, *, ending: str) -> None:
+    """Remove what killed writers left of files whose names end with *ending*; no other process writes such now."""
+    of_ours = re.compile(rf"\..*{re.escape(ending)}\.\d+\.new")
+    for name in os.listdir(directory):
+        if of_ours.fullmatch(name):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))
 
 
 def write_json(path: str, document: t.Mapping[str, t.Any], *, durable: bool = True) -> None:
@@ -162,6 +173,7 @@ __all__ = (
     "require_private_file",
     "secret_descriptor",
     "sha256_file",
+    "sweep_unwritten",
     "write_file",
     "write_json",
 )

@@ -104,6 +104,8 @@ def verify_place(request: VerifyRequest, *, check_mode: bool = False) -> VerifyO
     if check_mode:
         return _verify(request, write=False)
     with _lock.hold(request.state_path, f"verify-{request.branch}", run_id=request.run_id):
+        if os.path.isdir(request.directory):
+            _io.sweep_unwritten(request.directory, ending=_names.VERIFIED_SUFFIX)
         try:
             return _verify(request, write=True)
         finally:
