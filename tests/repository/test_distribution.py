@@ -16,15 +16,18 @@ PLAYBOOKS = (
     "branch_backup",
     "branch_prepare",
     "central_prepare",
+    "enrol",
     "restore",
     "retention",
     "retention_central",
     "snapshot",
+    "staging_prepare",
     "verify",
     "verify_central",
 )
 MODULES = (
     "adopt",
+    "canary",
     "catalog_info",
     "db_account",
     "db_binlog",
@@ -103,3 +106,17 @@ def test_the_example_inventory_has_the_groups_that_roles_rely_on(top: Path, envi
     inventory = json.loads(_run(["ansible-inventory", "--list"], cwd=top, environment=here))
     assert inventory["branches"]["hosts"] == ["branch-001"]
     assert {"branches", "central", "staging"} <= set(inventory["all"]["children"])
+
+
+def test_the_template_of_an_estate_is_whole(top: Path, environment: dict[str, str]) -> None:
+    here = environment | {"ANSIBLE_CONFIG": str(top / "ansible.cfg")}
+    template = str(top / "inventories/production")
+    inventory = json.loads(_run(["ansible-inventory", "-i", template, "--list"], cwd=top, environment=here))
+    hosts = {group: set(inventory[group]["hosts"]) for group in ("branches", "central", "staging")}
+    assert hosts["branches"] == {"branch-001", "branch-002"}
+    assert len(hosts["central"]) == 1
+    assert not hosts["staging"] & (hosts["branches"] | hosts["central"])
+    known = inventory["_meta"]["hostvars"]
+    assert all("larapee_backup_branch" in known[host] for host in hosts["branches"])
+    secret = ("password", "secret", "token", "identity")
+    assert [name for each in known.values() for name in each if any(word in name for word in secret)] == []
