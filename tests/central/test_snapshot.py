@@ -172,6 +172,11 @@ def test_a_judged_signature_is_judged_again_when_anything_about_it_changes(
     signature.write_bytes((branch.directory / f"{branch.name(2, 'config')}.manifest.json.sig").read_bytes())
     assert list(central.snapshot(hours=1).left_out) == [branch.name(1, "config")]
     assert len(asked) == 7
+    # Somebody else was enrolled: nothing that concerns this branch.
+    more = tmp_path / "more"
+    more.write_text((central.keys / "allowed_signers").read_text() + "branch-999 ssh-ed25519 AAAA\n")
+    central.snapshot(hours=1, allowed_signers=str(more))
+    assert len(asked) == 8
     strangers = tmp_path / "strangers"
     lines = (central.keys / "allowed_signers").read_text().splitlines()
     strangers.write_text(f"{FIRST} {lines[1].split(maxsplit=1)[1]}\n")

@@ -4,7 +4,7 @@
 
 """What was proven of a branch's artifacts at central, so that it need not be proven twice.
 
-A signature is judged by its manifest, the allowed signers and the branch's code alone: as long as none of them changes
+A signature is judged by its manifest, the branch's allowed signers and its code alone: as long as none of them changes
 by a byte, the judgement stands, and the process that would judge again is spared. That an artifact's bytes were read
 and right says nothing about the disk a month later, so it bears its time.
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import re
 import typing as t
 import zlib
 
@@ -28,6 +29,8 @@ from ._errors import BackupError
 
 _LIMIT = 256 * _io.BLOCK_SIZE
 _WAIT_SECONDS = 60.0
+# No pattern, no negation, no quotes.
+_PLAIN_PRINCIPALS: t.Final = re.compile(rb"[A-Za-z0-9._,@-]+")
 # Two nightly runs are a little less than a day apart when the first one was late.
 _SLACK = dt.timedelta(hours=12)
 
@@ -47,7 +50,7 @@ class Proofs:
                 f"Failed to read allowed signers {allowed_signers}: {exc}. Enrol the branches (central_prepare).",
                 reason="no_allowed_signers",
             ) from exc
-        self._signers = hashlib.sha256(signers).hexdigest()
+        self._signers = b"\n".join(signers_of(signers, branch))
         self._known = self._load()
         self._new: dict[str, dict[str, t.Any]] = {}
 
@@ -116,8 +119,22 @@ class Proofs:
 
     def _fingerprint(self, entry: Entry) -> str:
         """Of all that a judgement depends on."""
-        parts = (self._branch.encode(), self._signers.encode(), entry.raw, entry.signature() or b"")
+        parts = (self._branch.encode(), self._signers, entry.raw, entry.signature() or b"")
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def signers_of(content: bytes, branch: str) -> list[bytes]:
+    """The lines of an ``allowed_signers`` file that may say something of *branch*: all but those plainly of others.
+
+    Else the enrolment of one branch would have all signatures of all others judged again. Pure.
+    """
+    lines = [line.strip() for line in content.splitlines()]
+    return [line for line in lines if line and not line.startswith(b"#") and not _is_of_others(line, branch.encode())]
+
+
+def _is_of_others(line: bytes, branch: bytes) -> bool:
+    principals = line.split(maxsplit=1)[0]
+    return _PLAIN_PRINCIPALS.fullmatch(principals) is not None and branch not in principals.split(b",")
 
 
 def is_due(name: str, read_at: dt.datetime | None, *, now: dt.datetime, days: int) -> bool:
@@ -140,4 +157,4 @@ def _files(entry: Entry) -> list[list[int]]:
     return found
 
 
-__all__ = ("Proofs", "is_due")
+__all__ = ("Proofs", "is_due", "signers_of")

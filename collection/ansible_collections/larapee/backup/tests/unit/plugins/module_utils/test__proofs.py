@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _clock, _intact
-from ansible_collections.larapee.backup.plugins.module_utils._proofs import Proofs, is_due
+from ansible_collections.larapee.backup.plugins.module_utils._proofs import Proofs, is_due, signers_of
 
 from .places import BRANCH, Place
 
@@ -39,6 +39,25 @@ def test_a_night_has_its_share() -> None:
     names = [f"db-20261122-{number:04d}.sql.gz.age" for number in range(1000)]
     due = [name for name in names if is_due(name, NOW - DAY, now=NOW, days=10)]
     assert 50 < len(due) < 150
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "branch-001 ssh-ed25519 AAAA",
+        "branch-002,branch-001 ssh-ed25519 AAAA",
+        'branch-* namespaces="larapee-backup" ssh-ed25519 AAAA',
+        "branch-00? ssh-ed25519 AAAA",
+        "!branch-002,*  ssh-ed25519 AAAA",
+        '"branch-001" ssh-ed25519 AAAA',
+        '"branch-002 branch-001" ssh-ed25519 AAAA',
+        "* cert-authority ssh-ed25519 AAAA",
+    ],
+)
+def test_what_may_speak_of_the_branch_counts(line: str) -> None:
+    others = "# branch-001\n\nbranch-002 ssh-ed25519 BBBB\nbranch-0012,branch-00 ssh-ed25519 CCCC\n"
+    assert signers_of(f"{others}  {line}\n".encode(), BRANCH) == [line.encode()]
+    assert signers_of(others.encode(), BRANCH) == []
 
 
 @pytest.fixture(autouse=True)
