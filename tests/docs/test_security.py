@@ -42,6 +42,7 @@ ATTACKERS = (
     "the acknowledge key",
     "root on central",
     "the host of a storage",
+    "when a recipient is accepted",
     "older, rightly signed manifests",
 )
 OTHER = """

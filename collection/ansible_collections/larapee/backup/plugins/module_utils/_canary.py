@@ -16,6 +16,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import typing as t
 
@@ -23,6 +24,8 @@ from . import _clock, _encrypt, _io, _manifest, _process
 from ._errors import BackupError
 
 _FILE = "canaries.json"
+_TOKEN = re.compile(rb"[0-9a-f]{64}")
+_LONGEST_CANARY = 8192
 
 
 def make(state_path: str, recipients: t.Sequence[str], *, check_mode: bool) -> dict[str, str]:
@@ -49,14 +52,28 @@ def make(state_path: str, recipients: t.Sequence[str], *, check_mode: bool) -> d
 
 
 def open_all(canaries: t.Mapping[str, str], identity: str) -> dict[str, str]:
-    """Return the tokens of those of *canaries* that *identity* (the text of an identity file) opens."""
+    """Return the tokens of those of *canaries* that *identity* (the text of an identity file) opens.
+
+    They come from hosts that somebody may have broken into: what opens to anything but a token is nobody's business,
+    or a stolen backup would be read here for whoever sends it.
+    """
     tokens = {}
     for recipient, canary in canaries.items():
+        sealed = _sealed(canary)
+        if not sealed:
+            continue
         with _encrypt.decryptor(identity) as command:
-            result = _process.run(command.argv, stdin=base64.b64decode(canary), pass_fds=command.pass_fds)
-        if result.returncode == 0:
-            tokens[recipient] = result.stdout.decode("ascii", "replace")
+            result = _process.run(command.argv, stdin=sealed, pass_fds=command.pass_fds)
+        if result.returncode == 0 and _TOKEN.fullmatch(result.stdout):
+            tokens[recipient] = result.stdout.decode("ascii")
     return tokens
+
+
+def _sealed(canary: str) -> bytes:
+    try:
+        return base64.b64decode(canary, validate=True) if len(canary) <= _LONGEST_CANARY else b""
+    except ValueError:
+        return b""
 
 
 def accept(state_path: str, recipients: t.Sequence[str], tokens: t.Mapping[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -51,6 +52,28 @@ def test_an_old_answer_does_not_prove_a_new_canary(tmp_path: Path) -> None:
     _canary.make(str(tmp_path), [recipient], check_mode=False)
     with pytest.raises(BackupError, match="did not return the canary"):
         _canary.accept(str(tmp_path), [recipient], tokens)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [b"-- MariaDB dump\nINSERT INTO orders VALUES (1)", b"", b"0" * 63, b"0" * 64 + b"\n", b"G" * 64, b"0" * 65],
+)
+def test_what_is_no_canary_is_not_opened_for_who_sent_it(plain: bytes) -> None:
+    """A branch that somebody broke into sends a stolen backup, to be read by the restorer's identity."""
+    identity, recipient = key()
+    assert _canary.open_all({recipient: base64.b64encode(sealed(recipient, plain)).decode()}, identity) == {}
+
+
+@pytest.mark.parametrize("sent", ["not base64!", "A" * 100_000, "\ud800"])
+def test_what_is_no_canary_at_all_is_left_alone(sent: str) -> None:
+    identity, recipient = key()
+    good, other = key()
+    canaries = {recipient: sent, other: base64.b64encode(sealed(other, b"a" * 64)).decode()}
+    assert _canary.open_all(canaries, identity + good) == {other: "a" * 64}
+
+
+def sealed(recipient: str, plain: bytes) -> bytes:
+    return subprocess.run(["age", "-r", recipient], input=plain, capture_output=True, check=True).stdout
 
 
 def test_check_mode_remembers_nothing(tmp_path: Path) -> None:
