@@ -34,6 +34,6 @@ def test_snapshots_of_the_estate(central: Central) -> None:
     assert found["branch-001"].recovery_point == "2026-03-04T23:00:00Z"
     assert found["branch-001"].bytes == found["branch-001"].details["bytes"] > 0
     assert "its SHA-256 is not that of its manifest" in str(found["branch-002"].error)
-    assert "Failed to read the catalogue" in str(found["branch-003"].error)
+    assert "Failed to find what central holds of branch-003" in str(found["branch-003"].error)
     for each in THREE[:2]:
         assert defects(central.newest(each), central.keys, central.state, each) == []

@@ -52,7 +52,7 @@ def test_the_estate_keeps_its_days_and_each_branch_tells_what_went(central: Cent
     assert {row.kind for row in found.values()} == {"retention"}
     errors = {branch: str(row.error) for branch, row in found.items() if row.status != "success"}
     assert set(errors) == {missing, damaged, locked}
-    assert "No such file or directory" in errors[missing]
+    assert f"Failed to find what central holds of {missing}" in errors[missing]
     assert "no newer set is complete and intact" in errors[damaged]
     assert "of run other" in errors[locked]
     first = found[FIRST]

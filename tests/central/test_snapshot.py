@@ -186,9 +186,9 @@ def test_a_judged_signature_is_judged_again_when_anything_about_it_changes(
 
 
 def test_a_place_that_is_missing_or_empty_is_an_error(central: Central) -> None:
-    with pytest.raises(BackupError, match="No such file or directory") as caught:
+    with pytest.raises(BackupError, match="which has never delivered") as caught:
         central.snapshot()
-    assert caught.value.reason == "no_directory"
+    assert caught.value.reason == "no_place"
     (central.path / "branches" / FIRST).mkdir()
     with pytest.raises(BackupError, match="nothing in .* is intact") as caught:
         central.snapshot()

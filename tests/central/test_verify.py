@@ -57,7 +57,7 @@ def test_the_estate_has_a_row_for_each_branch_and_an_error_for_each_that_is_not_
     assert {row.kind for row in found.values()} == {"verify"}
     errors = {branch: str(row.error) for branch, row in found.items() if row.status != "success"}
     assert set(errors) == {missing, damaged, locked, unsigned}
-    assert "No such file or directory" in errors[missing]
+    assert f"Failed to find what central holds of {missing}" in errors[missing]
     assert f"{shops[damaged].name(1, 'db_full')} intact FAILED: its SHA-256" in errors[damaged]
     assert "of run other" in errors[locked]
     assert "its signature is missing" in errors[unsigned]

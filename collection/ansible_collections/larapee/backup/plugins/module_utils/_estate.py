@@ -32,8 +32,15 @@ Work = t.Callable[[str], Report]
 
 
 def place_of(central_path: str, branch: str) -> str:
-    """Where central keeps what it adopted of *branch*."""
-    return os.path.join(central_path, "branches", branch)
+    """Where central keeps what it adopted of *branch*; raise BackupError when that is nowhere."""
+    place = os.path.join(central_path, "branches", branch)
+    if not os.path.isdir(place):
+        raise BackupError(
+            f"Failed to find what central holds of {branch}: there is no directory {place}. Look at the pull of this "
+            "branch, which has never delivered, or take the branch out of larapee_backup_branches.",
+            reason="no_place",
+        )
+    return place
 
 
 def read_place(directory: str) -> Catalogue:
