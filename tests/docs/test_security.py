@@ -43,6 +43,7 @@ ATTACKERS = (
     "root on central",
     "the host of a storage",
     "when a recipient is accepted",
+    "the account `larapee-pull`",
     "older, rightly signed manifests",
 )
 OTHER = """
