@@ -115,13 +115,13 @@ def write_tip(request: TipRequest, *, check_mode: bool = False) -> TipOutcome:
         return _state(request)[0]
     _io.ensure_directory(request.local_path)
     with _turn(request):
-        outcome, parts = _state(request)
+        outcome, parts, made = _state(request)
         raw = _io.json_bytes(outcome.document)
         signature = _signature.sign(raw, key=request.signing_key)
         if request.allowed_signers is not None:
             _require_accepted(raw, signature, request, request.allowed_signers)
         _place(request.local_path, raw, signature)
-    return dataclasses.replace(outcome, raw=raw, lacking=_lacking(request, parts))
+    return dataclasses.replace(outcome, raw=raw, lacking=_lacking(request, parts, made))
 
 
 def read_tip(directory: str, *, branch: str, allowed_signers: str) -> dict[str, t.Any]:
@@ -158,14 +158,16 @@ class _Part:
     current_at: str
 
 
-def _state(request: TipRequest) -> tuple[TipOutcome, dict[str, _Part | None]]:
+def _state(request: TipRequest) -> tuple[TipOutcome, dict[str, _Part | None], set[str]]:
     warnings: list[str] = []
+    made: set[str] = set()
     parts: dict[str, _Part | None] = dict.fromkeys(FAMILIES)
     recoverable = _recoverable.recoverable(())
     if os.path.isdir(request.local_path):
         catalogue = _read_catalogue(request)
         unusable: dict[str, str] = {}
         parts = {family: _part(request, catalogue, family, warnings, unusable) for family in FAMILIES}
+        made = {family for family, part in parts.items() if part and _made_before(request, catalogue, family, part)}
         own = [entry.manifest for entry in catalogue.entries if entry.manifest.branch == request.branch]
         recoverable = _recoverable.recoverable(own, unusable=unusable, current=_noted(parts[_sets.DATABASE]))
     document = {
@@ -191,7 +193,7 @@ def _state(request: TipRequest) -> tuple[TipOutcome, dict[str, _Part | None]]:
         warnings=tuple(dict.fromkeys(warnings)),
         recoverable=recoverable.document(),
     )
-    return outcome, parts
+    return outcome, parts, made
 
 
 def _noted(part: _Part | None) -> tuple[str, dt.datetime] | None:
@@ -213,10 +215,7 @@ def _read_catalogue(request: TipRequest) -> Catalogue:
 def _part(
     request: TipRequest, catalogue: Catalogue, family: str, warnings: list[str], unusable: dict[str, str]
 ) -> _Part | None:
-    """The newest own artifact of the family that is whole, with all that it stands on.
-
-    *unusable* gets what does not count of the database.
-    """
+    """The family's newest own artifact, whole with its bases; *unusable* gets what counts not of the database."""
     entries = {
         entry.name: entry
         for entry in catalogue.entries
@@ -272,14 +271,25 @@ def _flaw_of_last(request: TipRequest, entry: Entry) -> str | None:
     return None
 
 
-def _lacking(request: TipRequest, parts: t.Mapping[str, _Part | None]) -> dict[str, str]:
+def _made_before(request: TipRequest, catalogue: Catalogue, family: str, part: _Part) -> bool:
+    """Whether a whole one of this run is there, although a run beside it, which was not so long, made a newer one."""
+    return any(
+        _sets.FAMILIES[entry.manifest.kind] == family
+        and (entry.manifest.kind != part.manifest.kind or entry.manifest.order < part.manifest.order)
+        and not (flaw_of(entry) or _flaw_of_last(request, entry))
+        for entry in catalogue.entries
+        if (entry.manifest.branch, entry.manifest.run_id) == (request.branch, request.run_id)
+    )
+
+
+def _lacking(request: TipRequest, parts: t.Mapping[str, _Part | None], made: set[str]) -> dict[str, str]:
     if request.kind == "log":
         return {}
     lacking = {}
     for family, part in parts.items():
         if part is None:
             lacking[family] = "there is no backup of it"
-        elif family in _MADE_BY[request.kind] and not _is_of_this_run(request, family, part):
+        elif family in _MADE_BY[request.kind] and family not in made and not _is_of_this_run(request, family, part):
             lacking[family] = f"this run did not back it up, the newest is {part.manifest.artifact}"
     return lacking
 

@@ -229,6 +229,28 @@ def test_a_run_that_did_not_make_its_parts_lacks_them(
     assert read(branch)["parts"]["database"]["artifact"] == DATABASE
 
 
+def test_a_full_is_complete_although_a_log_beside_it_went_on(branch: Place, state: Path) -> None:
+    """A log is shorter than a full and does not wait for it: every night one ends while the full is taken."""
+    full = str(uuid.uuid4())
+    for name in ("db-20261122-1500.sql.gz", "public-uploads-20261122-1500.tar.zst", "config-20261122-1500.tar.zst"):
+        branch.put(name, set=8, sequence=2, run_id=full)
+    branch.put("public-uploads-20261122-1501.incr.tar.zst", set=8, sequence=2, run_id=str(uuid.uuid4()))
+    branch.put("config-20261122-1501.tar.zst", set=8, sequence=3, run_id=str(uuid.uuid4()))
+    outcome = _tip.write_tip(request(branch, state, kind="full", run_id=full))
+    assert read(branch)["parts"]["config"]["artifact"] == "config-20261122-1501.tar.zst"
+    assert outcome.lacking == {}
+
+
+def test_a_full_whose_own_part_is_damaged_is_not_complete_by_a_newer_one(branch: Place, state: Path) -> None:
+    full = str(uuid.uuid4())
+    for name in ("db-20261122-1500.sql.gz", "public-uploads-20261122-1500.tar.zst", "config-20261122-1500.tar.zst"):
+        branch.put(name, set=8, sequence=2, run_id=full)
+    branch.put("config-20261122-1501.tar.zst", set=8, sequence=3, run_id=str(uuid.uuid4()))
+    (branch.directory / "config-20261122-1500.tar.zst").write_bytes(b"")
+    outcome = _tip.write_tip(request(branch, state, kind="full", run_id=full))
+    assert sorted(outcome.lacking) == ["config"]
+
+
 def test_a_log_of_a_branch_without_a_database_backup_says_so(place: Place, state: Path) -> None:
     place.put(UPLOADS)
     note(state, "uploads", UPLOADS)
