@@ -32,6 +32,7 @@ class Estate:
             path = self.etc / f"{name}.cnf"
             path.write_text(f"[client]\nuser={name}\npassword=of-{name}\nsocket=/run/mysqld/mysqld.sock\n")
             path.chmod(0o600)
+        (self.etc / "signing_key").touch(0o600)
         self.variables: dict[str, Any] = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -40,6 +41,7 @@ class Estate:
             "larapee_backup_state_path": str(directory / "state"),
             "larapee_backup_local_path": str(directory / "local"),
             "larapee_backup_age_recipients": ["age1" + "q" * 58, "age1" + "p" * 58],
+            "larapee_backup_signing_key": str(self.etc / "signing_key"),
             "larapee_backup_db_option_file": str(self.etc / "operator.cnf"),
             "larapee_backup_binlog_option_file": str(self.etc / "binlog.cnf"),
         }
