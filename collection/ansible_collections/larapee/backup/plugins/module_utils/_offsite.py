@@ -1,0 +1,306 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copying what central holds of a branch offsite: all of it to the hot place, fulls and one bundle to the cold one.
+
+Central's own disk is the source, always: a copy within the storage would lose its lock. Nothing is removed here.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+import os
+import tempfile
+import typing as t
+
+from . import _bundle, _chain_check, _clock, _estate, _intact, _lock, _names
+from ._catalog import Entry
+from ._errors import BackupError
+from ._proofs import Proofs
+from ._shelf import Shelf
+from ._store._base import NotAsRecordedError, Store, Version
+
+HOT: t.Final = "hot"
+COLD: t.Final = "cold"
+SHORTEST_LOCK: t.Final = 90
+LONGEST_LOCK: t.Final = 365
+_NAMED = 3
+_CONTENTS_LIMIT = 16 * 1024 * 1024
+# Servers keep whole seconds.
+_ROUNDING = dt.timedelta(seconds=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class OffsiteRequest:
+    """``lock_days`` counts for the cold place. ``unlocked``: a cold place that cannot lock is accepted by name."""
+
+    branch: str
+    central_path: str
+    allowed_signers: str
+    state_path: str
+    run_id: str
+    target: str
+    lock_days: int = SHORTEST_LOCK
+    unlocked: bool = False
+
+
+@dataclasses.dataclass
+class OffsiteOutcome:
+    """``sent`` and ``present`` are artifacts (and bundles); ``left_out`` says why of those that are not there."""
+
+    branch: str
+    target: str
+    sent: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    present: int = 0
+    left_out: dict[str, str] = dataclasses.field(default_factory=dict)
+    recovery_point: str | None = None
+    locked_until: str | None = None
+
+    def report(self) -> dict[str, t.Any]:
+        found: dict[str, t.Any] = {
+            "artifacts": self.sent,
+            "recovery_point": self.recovery_point,
+            "details": {
+                "place": self.target,
+                "sent": len(self.sent),
+                "bytes": sum(each["size"] for each in self.sent),
+                "present": self.present,
+                "left_out": self.left_out,
+            },
+        }
+        if self.left_out:
+            named = [f"{name}: {why}" for name, why in sorted(self.left_out.items())]
+            more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+            failure = BackupError(
+                f"Failed to copy all of {self.branch} to the {self.target} place: {'; '.join(named[:_NAMED])}{more}. "
+                "The rest is there. Verify central's place; what is damaged there may be whole on the branch or in a "
+                "snapshot.",
+                reason="not_copied",
+            )
+            found["error"] = str(failure)
+            found["details"]["reason"] = failure.reason
+        return found
+
+
+def copy_offsite(store: Store, request: OffsiteRequest, *, check_mode: bool = False) -> OffsiteOutcome:
+    """Send what the place lacks of one branch; raise BackupError when it cannot be reached or cannot lock."""
+    if request.target == COLD:
+        if not SHORTEST_LOCK <= request.lock_days <= LONGEST_LOCK:
+            raise BackupError(
+                f"Failed to lock for {request.lock_days} days: the cold archive keeps {SHORTEST_LOCK} to "
+                f"{LONGEST_LOCK}. Set larapee_backup_offsite_lock_days.",
+                reason="bad_lock",
+            )
+        if not request.unlocked:
+            store.require_lock()
+    if check_mode:
+        return _Copying(store, request).run(write=False)
+    name = f"offsite-{request.target}-{request.branch}"
+    with _lock.hold(request.state_path, name, run_id=request.run_id):
+        return _Copying(store, request).run(write=True)
+
+
+class _Copying:
+    def __init__(self, store: Store, request: OffsiteRequest) -> None:
+        self._request = request
+        self._now = _clock.now()
+        place = _estate.place_of(request.central_path, request.branch)
+        self._catalogue = _estate.read_place(place)
+        self._proofs = Proofs(request.state_path, branch=request.branch, allowed_signers=request.allowed_signers)
+        memory = os.path.join(request.state_path, "offsite", f"{request.target}-{request.branch}.json")
+        self._shelf = Shelf(store, f"{request.branch}/", memory)
+        self._outcome = OffsiteOutcome(request.branch, request.target, left_out=dict(self._catalogue.problems))
+        self._scratch = os.path.join(request.state_path, "offsite")
+
+    def run(self, *, write: bool) -> OffsiteOutcome:
+        entries = [each for each in self._catalogue.entries if self._is_signed(each)]
+        if write:
+            self._proofs.save(self._catalogue.directory)
+        whole = entries
+        if self._request.target == COLD:
+            whole = [each for each in entries if not each.manifest.kind.endswith("_increment")]
+        try:
+            there = [each for each in whole if self._copy(each, write=write)]
+            if self._request.target == COLD:
+                loose = [each for each in entries if each.manifest.kind.endswith("_increment")]
+                there += self._bundle(loose, write=write)
+        finally:
+            if write:
+                self._shelf.save()
+        own = [each.manifest for each in self._catalogue.entries if each.manifest.branch == self._request.branch]
+        order = {each.name: number for number, each in enumerate(entries)}
+        there.sort(key=lambda each: order[each.name])
+        self._outcome.recovery_point = _chain_check.recovery_point(own, [each.manifest for each in there])
+        return self._outcome
+
+    def _is_signed(self, entry: Entry) -> bool:
+        try:
+            self._proofs.check_signed(entry)
+        except _intact.NotIntactError as exc:
+            self._outcome.left_out[entry.name] = str(exc)
+            return False
+        return True
+
+    def _copy(self, entry: Entry, *, write: bool) -> bool:
+        """Whether *entry* is at the place when this returns, its manifest last."""
+        lacking = [each for each in _files(entry) if self._find(each) is None]
+        if lacking and not write:
+            self._note_sent(entry)
+            return True
+        try:
+            versions = [self._find(each) or self._send(each) for each in _files(entry)]
+        except NotAsRecordedError as exc:
+            self._outcome.left_out[entry.name] = str(exc)
+            return False
+        if write and self._request.target == COLD:
+            for version in versions:
+                self._lock(version)
+        if lacking:
+            self._note_sent(entry)
+        else:
+            self._outcome.present += 1
+        return True
+
+    def _note_sent(self, entry: Entry) -> None:
+        facts = {"name": entry.name, "size": entry.manifest.size, "sha256": entry.manifest.sha256}
+        self._outcome.sent.append(facts)
+
+    def _find(self, file: _File) -> Version | None:
+        return self._shelf.find(file.name, size=file.size, sha256=file.sha256)
+
+    def _send(self, file: _File) -> Version:
+        if file.content is None:
+            return self._shelf.put(file.name, file.path, size=file.size, sha256=file.sha256)
+        with tempfile.NamedTemporaryFile(dir=self._scratch_directory()) as handle:
+            handle.write(file.content)
+            handle.flush()
+            return self._shelf.put(file.name, handle.name, size=file.size, sha256=file.sha256)
+
+    def _scratch_directory(self) -> str:
+        os.makedirs(self._scratch, mode=0o700, exist_ok=True)
+        return self._scratch
+
+    def _lock(self, version: Version, *, until: dt.datetime | None = None) -> None:
+        """Let nobody remove *version* for the days of the request, and believe it only when it was read back."""
+        if self._request.unlocked:
+            return
+        # What was stored before keeps its own time: only a new version, or one that others depend on, is locked longer.
+        wanted = until or self._now + dt.timedelta(days=self._request.lock_days)
+        known = self._shelf.locked_until(version)
+        if known is not None and (until is None or known >= until - _ROUNDING):
+            return
+        store = self._shelf.store
+        found = store.locked_until(version)
+        if found is None or found < wanted - _ROUNDING:
+            store.lock(version, wanted)
+            found = store.locked_until(version)
+        if found is None or found < wanted - _ROUNDING:
+            raise BackupError(
+                f"Failed to lock {version.key} in {store.url} until {wanted:%Y-%m-%d}: the storage took the lock and "
+                f"says {'nothing of it' if found is None else f'{found:%Y-%m-%d}'} when asked. Do not trust this "
+                "storage with the cold archive.",
+                reason="not_locked",
+            )
+        self._shelf.note_lock(version, found)
+
+    def _bundle(self, entries: t.Sequence[Entry], *, write: bool) -> list[Entry]:
+        """Send those of *entries* that no bundle holds as one bundle; return those that are at the place then."""
+        held = self._bundled()
+        there = [each for each in entries if (each.name, each.manifest.sha256) in held]
+        self._outcome.present += len(there)
+        new = [each for each in entries if each not in there]
+        if not new:
+            return there
+        name = _bundle.name_of(self._now, self._shelf.names())
+        if not write:
+            self._outcome.sent.append({"name": name, "size": sum(each.manifest.size for each in new), "sha256": ""})
+            return [*there, *new]
+        try:
+            with _bundle.packed(name, new, self._scratch_directory()) as bundle:
+                stored = [self._shelf.put(name, bundle.path, size=bundle.size, sha256=bundle.sha256)]
+                facts = {"name": name, "size": bundle.size, "sha256": bundle.sha256}
+                stored.append(self._send(_small(name + _bundle.CONTENTS_SUFFIX, bundle.contents)))
+        except NotAsRecordedError as exc:
+            self._outcome.left_out[name] = str(exc)
+            return there
+        for version in stored:
+            self._lock(version)
+        self._lock_bases(new)
+        self._outcome.sent.append(facts)
+        return [*there, *new]
+
+    def _lock_bases(self, increments: t.Iterable[Entry]) -> None:
+        """A base is worth as long as its last dependant: it is locked at least as long."""
+        until = self._now + dt.timedelta(days=self._request.lock_days)
+        bases = {each.manifest.document["base"] for each in increments}
+        for entry in self._catalogue.entries:
+            if entry.name in bases:
+                for file in _files(entry):
+                    version = self._find(file)
+                    if version is not None:
+                        self._lock(version, until=until)
+
+    def _bundled(self) -> set[tuple[str, str]]:
+        """Name and SHA-256 of what the bundles there hold, as their lists say; a bundle without its list is none."""
+        found = set()
+        for name in self._shelf.names():
+            if name.endswith(_bundle.CONTENTS_SUFFIX):
+                found |= self._shelf_contents(name)
+        return found
+
+    def _shelf_contents(self, name: str) -> set[tuple[str, str]]:
+        for version in self._shelf.versions(name):
+            document = _bundle_document(self._shelf.store, version)
+            bundle = name[: -len(_bundle.CONTENTS_SUFFIX)]
+            if document.get("artifact") == bundle and self._shelf.find(
+                bundle, size=document.get("size", -1), sha256=document.get("sha256", "")
+            ):
+                return {(each["name"], each["sha256"]) for each in document.get("artifacts", ())}
+        return set()
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """One file of an artifact; small ones are sent from memory, exactly as they were judged."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+    content: bytes | None = None
+
+
+def _files(entry: Entry) -> list[_File]:
+    """In the order in which they are stored: an artifact exists when its manifest does."""
+    found = [_File(entry.name, entry.path, entry.manifest.size, entry.manifest.sha256)]
+    if entry.companion_path is not None:
+        companion = entry.manifest.document["companion"]
+        name = os.path.basename(entry.companion_path)
+        found.append(_File(name, entry.companion_path, companion["size"], companion["sha256"]))
+    found.append(_small(entry.name + _names.SIGNATURE_SUFFIX, entry.signature() or b""))
+    found.append(_small(entry.name + _names.MANIFEST_SUFFIX, entry.raw))
+    return found
+
+
+def _small(name: str, content: bytes) -> _File:
+    return _File(name, "", len(content), hashlib.sha256(content).hexdigest(), content)
+
+
+def _bundle_document(store: Store, version: Version) -> dict[str, t.Any]:
+    """The list of a bundle; one that is unusable lists nothing, and what it may hold is sent again."""
+    with store.open(version) as stream:
+        raw = stream.read(_CONTENTS_LIMIT)
+    try:
+        document = json.loads(raw)
+        return document if isinstance(document, dict) else {}
+    except ValueError:
+        return {}
+
+
+__all__ = ("COLD", "HOT", "LONGEST_LOCK", "SHORTEST_LOCK", "OffsiteOutcome", "OffsiteRequest", "copy_offsite")

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What central knows of a place offsite: which version of each object it stored, and until when that is locked.
+
+A listing tells names, versions and sizes, but not what is in them. This memory spares a question for each object; when
+it is lost, the place is asked again.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import typing as t
+
+from . import _io, _manifest
+from ._store._base import Store, Version
+
+_LIMIT = 256 * _io.BLOCK_SIZE
+
+
+class Shelf:
+    """The objects of one branch at one place. ``there`` maps a key to the version that central vouches for."""
+
+    def __init__(self, store: Store, prefix: str, memory_path: str) -> None:
+        self.store = store
+        self.prefix = prefix
+        self._path = memory_path
+        self._memory = self._load()
+        self._listed: dict[str, list[Version]] = {}
+        for version in store.list(prefix):
+            self._listed.setdefault(version.key, []).append(version)
+        # Nothing is remembered of what is not there any more.
+        self._memory = {key: fact for key, fact in self._memory.items() if self._listed_version(key, fact) is not None}
+
+    def find(self, name: str, *, size: int, sha256: str) -> Version | None:
+        """The version of *name* with these bytes, as far as the place itself says; None when there is none."""
+        key = self.prefix + name
+        fact = self._memory.get(key)
+        if fact is not None and fact["sha256"] == sha256:
+            return self._listed_version(key, fact)
+        for version in self._listed.get(key, ()):
+            if version.size == size and self.store.sha256_of(version) == sha256:
+                self._note(version, sha256)
+                return version
+        return None
+
+    def put(self, name: str, path: str, *, size: int, sha256: str) -> Version:
+        version = self.store.put(self.prefix + name, path, size=size, sha256=sha256)
+        self._listed.setdefault(version.key, []).insert(0, version)
+        self._note(version, sha256)
+        return version
+
+    def names(self) -> set[str]:
+        return {key[len(self.prefix) :] for key in self._listed}
+
+    def versions(self, name: str) -> list[Version]:
+        return self._listed.get(self.prefix + name, [])
+
+    def locked_until(self, version: Version) -> dt.datetime | None:
+        """What was read back when it was locked last: a COMPLIANCE lock only ever grows."""
+        fact = self._memory.get(version.key)
+        known = fact.get("locked_until") if fact is not None and fact["version"] == version.version else None
+        return _manifest.parse_time(known) if known else None
+
+    def note_lock(self, version: Version, until: dt.datetime) -> None:
+        fact = self._memory.get(version.key)
+        if fact is not None and fact["version"] == version.version:
+            fact["locked_until"] = _manifest.format_time(until)
+
+    def save(self) -> None:
+        _io.ensure_directory(os.path.dirname(self._path))
+        _io.write_json(self._path, {"schema": 1, "url": self.store.url, "objects": self._memory}, durable=False)
+
+    def _listed_version(self, key: str, fact: t.Mapping[str, t.Any]) -> Version | None:
+        found = (each for each in self._listed.get(key, ()) if each.version == fact["version"])
+        return next((each for each in found if each.size == fact["size"]), None)
+
+    def _note(self, version: Version, sha256: str) -> None:
+        self._memory[version.key] = {"version": version.version, "size": version.size, "sha256": sha256}
+
+    def _load(self) -> dict[str, dict[str, t.Any]]:
+        try:
+            document = _io.read_json(self._path, limit=_LIMIT)
+            if document["url"] != self.store.url:
+                return {}
+            facts = {key: dict(fact) for key, fact in document["objects"].items()}
+            return {key: fact for key, fact in facts.items() if {"version", "size", "sha256"} <= fact.keys()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return {}
+
+
+__all__ = ("Shelf",)

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a place offsite can do, whatever it is made of.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import hashlib
+import typing as t
+
+
+class NotAsRecordedError(Exception):
+    """What was to be sent is not what its manifest says; nothing of it counts at the place."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """One version of one object. ``version`` names it for good; ``size`` in bytes."""
+
+    key: str
+    version: str
+    size: int
+
+
+class Store(t.Protocol):
+    """A bucket, or a directory. Keys are relative; ``url`` is for messages."""
+
+    url: str
+
+    def list(self, prefix: str) -> t.Sequence[Version]:
+        """Every version of every object whose key begins with *prefix*, the newest of a key first."""
+
+    def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
+        """Store the file at *path*; raise NotAsRecordedError, and store nothing, when its bytes are others."""
+
+    def sha256_of(self, version: Version) -> str | None:
+        """What the place itself says of the bytes, None when it does not know."""
+
+    def open(self, version: Version) -> contextlib.AbstractContextManager[t.IO[bytes]]:
+        """The bytes, as a stream."""
+
+    def delete(self, version: Version) -> None:
+        """Remove one version for good."""
+
+    def require_lock(self) -> None:
+        """Raise BackupError unless what is stored here is locked by itself."""
+
+    def locked_until(self, version: Version) -> dt.datetime | None:
+        """Until when nobody can remove *version*, None when somebody can now."""
+
+    def lock(self, version: Version, until: dt.datetime) -> None:
+        """Let nobody remove *version* before *until*; never shortens."""
+
+
+def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t.Iterator[bytes]:
+    """The blocks of *handle*, the last one only after all of them turned out to be those of *sha256*."""
+    digest = hashlib.sha256()
+    held = b""
+    count = 0
+    while True:
+        block = handle.read(block_size)
+        digest.update(block)
+        count += len(block)
+        if count > size or (not block and (count != size or digest.hexdigest() != sha256)):
+            raise NotAsRecordedError("its bytes are not those of its manifest")
+        if held:
+            yield held
+        if not block:
+            return
+        held = block
+
+
+__all__ = ("NotAsRecordedError", "Store", "Version", "blocks")

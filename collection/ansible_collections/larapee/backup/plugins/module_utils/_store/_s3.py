@@ -1,0 +1,263 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A bucket as a place offsite, by boto3, which only central has.
+
+Servers differ: none is believed about a lock before it was read back, checksums are sent as headers and never as
+trailers, which Ceph 16 refuses over TLS, and the SHA-256 lies in the metadata because not every server keeps checksums.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import concurrent.futures
+import configparser
+import contextlib
+import datetime as dt
+import hashlib
+import importlib
+import os
+import stat
+import typing as t
+import urllib.parse
+
+from .._errors import BackupError
+from ._base import NotAsRecordedError, Version, blocks
+
+# Below one part an object is sent at once; memory is bounded by the parts in flight.
+PART_SIZE: t.Final = 16 * 1024 * 1024
+_IN_FLIGHT = 4
+_METADATA = "larapee-sha256"
+_SECTION = "s3"
+
+
+class S3Store:
+    """One bucket, as one identity. ``prefix`` goes before every key."""
+
+    def __init__(self, client: t.Any, bucket: str, prefix: str) -> None:
+        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def list(self, prefix: str) -> t.Sequence[Version]:
+        found = []
+        with self._errors("list", prefix):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for each in page.get("Versions", ()):
+                    key = each["Key"][len(self._prefix) :]
+                    found.append(Version(key, each["VersionId"], each["Size"]))
+        return found
+
+    def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
+        with self._errors("store", key), open(path, "rb") as handle:
+            content = blocks(handle, PART_SIZE, size=size, sha256=sha256)
+            if size <= PART_SIZE:
+                answer = self._client.put_object(
+                    Body=b"".join(content),
+                    ChecksumSHA256=_base64(bytes.fromhex(sha256)),
+                    Metadata={_METADATA: sha256},
+                    **self._of(key),
+                )
+            else:
+                answer = self._put_parts(key, content, sha256)
+        return Version(key, answer.get("VersionId", "null"), size)
+
+    def _put_parts(self, key: str, content: t.Iterator[bytes], sha256: str) -> t.Any:
+        upload = self._client.create_multipart_upload(
+            Metadata={_METADATA: sha256}, ChecksumAlgorithm="SHA256", **self._of(key)
+        )["UploadId"]
+        try:
+            with concurrent.futures.ThreadPoolExecutor(_IN_FLIGHT) as pool:
+                parts = self._send_parts(pool, key, upload, content)
+            return self._client.complete_multipart_upload(
+                UploadId=upload, MultipartUpload={"Parts": parts}, **self._of(key)
+            )
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._client.abort_multipart_upload(UploadId=upload, **self._of(key))
+            raise
+
+    def _send_parts(
+        self, pool: concurrent.futures.Executor, key: str, upload: str, content: t.Iterator[bytes]
+    ) -> t.Sequence[dict[str, t.Any]]:
+        running: collections.deque[concurrent.futures.Future[dict[str, t.Any]]] = collections.deque()
+        done = []
+        for number, block in enumerate(content, start=1):
+            if len(running) == _IN_FLIGHT:
+                done.append(running.popleft().result())
+            running.append(pool.submit(self._send_part, key, upload, number, block))
+        return [*done, *(each.result() for each in running)]
+
+    def _send_part(self, key: str, upload: str, number: int, block: bytes) -> dict[str, t.Any]:
+        checksum = _base64(hashlib.sha256(block).digest())
+        answer = self._client.upload_part(
+            UploadId=upload, PartNumber=number, Body=block, ChecksumSHA256=checksum, **self._of(key)
+        )
+        # Only what the server answered may be repeated to it: one that knows no checksums refuses them here.
+        kept = {"ChecksumSHA256": checksum} if answer.get("ChecksumSHA256") else {}
+        return {"PartNumber": number, "ETag": answer["ETag"], **kept}
+
+    def sha256_of(self, version: Version) -> str | None:
+        with self._errors("look at", version.key):
+            answer = self._client.head_object(VersionId=version.version, **self._of(version.key))
+        found = answer["Metadata"].get(_METADATA)
+        return None if found is None else str(found)
+
+    @contextlib.contextmanager
+    def open(self, version: Version) -> t.Iterator[t.IO[bytes]]:
+        with self._errors("read", version.key):
+            answer = self._client.get_object(VersionId=version.version, **self._of(version.key))
+            with contextlib.closing(answer["Body"]) as body:
+                yield body
+
+    def delete(self, version: Version) -> None:
+        with self._errors("remove", version.key):
+            self._client.delete_object(VersionId=version.version, **self._of(version.key))
+
+    def require_lock(self) -> None:
+        with self._errors("read the lock of", ""):
+            versioning = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
+            lock: dict[str, t.Any] = {}
+            with contextlib.suppress(self._client.exceptions.ClientError):
+                answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
+                lock = answer["ObjectLockConfiguration"]
+        retention = lock.get("Rule", {}).get("DefaultRetention", {})
+        missing = [
+            name
+            for name, there in (
+                ("versioning", versioning == "Enabled"),
+                ("Object Lock", lock.get("ObjectLockEnabled") == "Enabled"),
+                ("a default retention in COMPLIANCE mode", retention.get("Mode") == "COMPLIANCE"),
+            )
+            if not there
+        ]
+        if missing:
+            raise BackupError(
+                f"Failed to lock what is stored in {self.url}: it has no {', no '.join(missing)}. Make a bucket "
+                "with Object Lock and a default retention; a lock cannot be added to what has none.",
+                reason="no_object_lock",
+            )
+
+    def locked_until(self, version: Version) -> dt.datetime | None:
+        with self._errors("read the lock of", version.key):
+            try:
+                answer = self._client.get_object_retention(VersionId=version.version, **self._of(version.key))
+            except self._client.exceptions.ClientError as exc:
+                if exc.response["Error"]["Code"] == "NoSuchObjectLockConfiguration":
+                    return None
+                raise
+        retention = answer.get("Retention", {})
+        until = retention.get("RetainUntilDate")
+        return until if retention.get("Mode") == "COMPLIANCE" and isinstance(until, dt.datetime) else None
+
+    def lock(self, version: Version, until: dt.datetime) -> None:
+        with self._errors("lock", version.key):
+            self._client.put_object_retention(
+                VersionId=version.version,
+                Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
+                **self._of(version.key),
+            )
+
+    def _of(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    @contextlib.contextmanager
+    def _errors(self, verb: str, key: str) -> t.Iterator[None]:
+        try:
+            yield
+        except (BackupError, NotAsRecordedError):
+            raise
+        except OSError as exc:
+            raise BackupError(f"Failed to {verb} {key}: {exc}. Check central's disk.", reason="store_failed") from exc
+        except Exception as exc:
+            if not type(exc).__module__.startswith(("botocore", "boto3", "urllib3")):
+                raise
+            raise self._store_error(verb, key, exc) from exc
+
+    def _store_error(self, verb: str, key: str, exc: Exception) -> BackupError:
+        response = getattr(exc, "response", None)
+        code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
+        what = f"{key} in {self.url}" if key else self.url
+        if code == "RequestTimeTooSkewed":
+            return BackupError(
+                f"Failed to {verb} {what}: the clocks of central and of the storage differ too much. Set both by NTP.",
+                reason="clock_skew",
+            )
+        if code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"):
+            return BackupError(
+                f"Failed to {verb} {what}: the storage refuses this identity ({code}). Check the credentials file and "
+                "the identity's policy.",
+                reason="store_refused",
+            )
+        return BackupError(
+            f"Failed to {verb} {what}: {code or exc}. Check the storage and the way to it; the next run goes on.",
+            reason="store_failed",
+        )
+
+
+def open_bucket(
+    url: str, *, endpoint: str, credentials_file: str, region: str, ca_file: str | None, allow_plain: bool
+) -> S3Store:
+    """Open ``s3://bucket/prefix``; raises BackupError. Nothing is asked of the server yet."""
+    parts = urllib.parse.urlsplit(url)
+    if endpoint and not endpoint.startswith("https://") and not allow_plain:
+        raise BackupError(
+            f"Failed to use {endpoint}: it is without TLS. Use https, or allow it by larapee_backup_s3_allow_plain.",
+            reason="plain_store",
+        )
+    key, secret = _credentials(credentials_file)
+    try:
+        session = importlib.import_module("boto3.session").Session(
+            aws_access_key_id=key, aws_secret_access_key=secret, region_name=region
+        )
+        config = importlib.import_module("botocore.config").Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"mode": "standard", "max_attempts": 5},
+            connect_timeout=10,
+            read_timeout=60,
+        )
+    except ImportError as exc:
+        raise BackupError(
+            f"Failed to use {url}: boto3 is missing ({exc}). Install it for the Python that runs the modules.",
+            reason="tool_missing",
+        ) from exc
+    client = session.client("s3", endpoint_url=endpoint or None, config=config, verify=ca_file or True)
+    return S3Store(client, parts.netloc, parts.path.strip("/"))
+
+
+def _credentials(path: str) -> tuple[str, str]:
+    """``access_key`` and ``secret_key`` of the section ``[s3]``; the file is nobody's but ours."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        with open(path, encoding="utf-8") as handle:
+            status = os.fstat(handle.fileno())
+            if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
+                raise ValueError("others can read it; make it 0600")
+            parser.read_file(handle)
+        section = parser[_SECTION]
+        return section["access_key"], section["secret_key"]
+    except (OSError, ValueError, KeyError, configparser.Error) as exc:
+        # The parser's own message quotes the line, and with it what stands there.
+        cause = str(exc) if isinstance(exc, (OSError, ValueError)) and not isinstance(exc, UnicodeError) else "no [s3]"
+        raise BackupError(
+            f"Failed to read the credentials {path}: {cause}. It has a section [s3] with access_key and secret_key.",
+            reason="bad_credentials",
+        ) from exc
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+__all__ = ("PART_SIZE", "S3Store", "open_bucket")
