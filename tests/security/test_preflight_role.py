@@ -112,10 +112,13 @@ def test_codes_and_keys_of_all_branches_are_compared_on_central(estate: Estate) 
     assert code == 0, output
     estate.branches["branch-001-new"] = {"larapee_backup_branch": "branch-001", "larapee_backup_db_server_id": 2}
     estate.branches["branch-002"] = {"larapee_backup_db_server_id": 2}
-    code, output = estate.run("central", larapee_backup_central_reserve=1, larapee_backup_cold_lock_days=30)
+    code, output = estate.run("central", larapee_backup_central_reserve=1, larapee_backup_offsite_lock_days=30)
     assert code == 2
     for name in ("branch_codes", "shared_keys", "cold_lock"):
         assert f"[{name}, REFUSED]" in output
+    plain = {"larapee_backup_s3_endpoint": "http://s3.example.com", "larapee_backup_central_reserve": 1}
+    assert "[s3_tls, REFUSED]" in estate.run("central", **plain)[1]
+    assert "[s3_tls, REFUSED]" not in estate.run("central", **plain, larapee_backup_s3_allow_plain=True)[1]
     (ssh / "known_hosts").unlink()
     code, output = estate.run("central", larapee_backup_central_reserve=1)
     assert "[shared_keys, NOT RUN]" in output
