@@ -21,6 +21,7 @@ PLAYBOOKS = (
     "restore",
     "retention",
     "retention_central",
+    "rotate_keys",
     "snapshot",
     "staging_prepare",
     "verify",

@@ -101,6 +101,13 @@ def accept(state_path: str, recipients: t.Sequence[str], tokens: t.Mapping[str, 
     return proved
 
 
+def proved_seconds(state_path: str, recipients: t.Sequence[str]) -> int:
+    """For how long all of *recipients* have been proved."""
+    state = _read(state_path)
+    latest = max(_manifest.parse_time(state[recipient]["proved_at"]) for recipient in recipients)
+    return max(0, int((_clock.now() - latest).total_seconds()))
+
+
 def _read(state_path: str) -> dict[str, dict[str, str]]:
     path = os.path.join(state_path, _FILE)
     try:
@@ -111,4 +118,4 @@ def _read(state_path: str) -> dict[str, dict[str, str]]:
         raise BackupError(f"Failed to read {path}: {exc}. Remove it.", reason="unreadable") from exc
 
 
-__all__ = ("accept", "make", "open_all")
+__all__ = ("accept", "make", "open_all", "proved_seconds")

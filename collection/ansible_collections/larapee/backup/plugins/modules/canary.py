@@ -96,6 +96,10 @@ proved:
   type: list
   elements: str
   returned: success of the step V(accept)
+proved_seconds:
+  description: For how long all of O(recipients) have been proved.
+  type: int
+  returned: success of the step V(accept)
 reason:
   description: Why it failed, as a stable word, such as V(canary_not_returned), V(bad_recipient).
   type: str
@@ -117,8 +121,12 @@ def take_step(options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
         return {"changed": bool(canaries), "canaries": canaries}
     if options["step"] == "open":
         return {"changed": False, "tokens": _canary.open_all(options["canaries"], options["age_identity"] or "")}
-    proved = [] if check_mode else _canary.accept(options["state_path"], options["recipients"], options["tokens"])
-    return {"changed": bool(proved), "proved": proved}
+    if check_mode:
+        return {"changed": False, "proved": [], "proved_seconds": 0}
+    state_path, recipients = options["state_path"], options["recipients"]
+    proved = _canary.accept(state_path, recipients, options["tokens"])
+    seconds = _canary.proved_seconds(state_path, recipients)
+    return {"changed": bool(proved), "proved": proved, "proved_seconds": seconds}
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ def test_a_recipient_counts_when_its_canary_came_back(tmp_path: Path) -> None:
     assert _canary.accept(state, [recipient, spare], tokens) == [recipient, spare]
     assert _canary.make(state, [recipient, spare], check_mode=False) == {}
     assert _canary.accept(state, [recipient, spare], {}) == []
+    assert _canary.proved_seconds(state, [recipient, spare]) < 60
     assert (tmp_path / "canaries.json").stat().st_mode & 0o777 == 0o600
 
 

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Branches and central know each other and nobody else; keys go by rotation, and one that was interrupted goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+TOP = Path(__file__).resolve().parents[3]
+ETC = "/etc/larapee-backup"
+INVENTORIES = (TOP / "molecule/localhost.yml", TOP / ".cache/molecule/inventory.yml")
+
+pytestmark = pytest.mark.xdist_group("enrolled")
+
+
+class Estate:
+    """Plays the playbooks of this file's subject, with the restorer's keys at hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self._state = directory / "state"
+        self._state.mkdir()
+        self.identity = directory / "identity"
+        text = "".join(
+            subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        )
+        self.identity.write_text(text)
+        self.identity.chmod(0o600)
+        self.recipients = re.findall(r"public key: (age1\S+)", text)
+
+    def play(self, playbook: str | Path, *more: str, status: int = 0, **variables: Any) -> int:
+        """Play it and return how many tasks changed something."""
+        variables = {"larapee_backup_age_recipients": self.recipients} | variables
+        variables |= {"larapee_backup_restore_age_identity": str(self.identity)}
+        argv = ["ansible-playbook", *[f"--inventory={path}" for path in INVENTORIES], str(playbook), *more]
+        done = subprocess.run(
+            [*argv, "-e", json.dumps(variables)],
+            cwd=TOP,
+            env={**os.environ, "LARAPEE_BACKUP_STATE_DIR": str(self._state)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "AGE-SECRET-KEY" not in done.stdout + done.stderr
+        return sum(int(count) for count in re.findall(r"changed=(\d+)", done.stdout))
+
+    def rotate(self, *more: str, **variables: Any) -> int:
+        return self.play("larapee.backup.rotate_keys", *more, **variables)
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Estate:
+    estate = Estate(tmp_path_factory.mktemp("enrolled"))
+    estate.play(TOP / "molecule/estate/files/enrol.yml")
+    return estate
+
+
+def ssh(central: Host, code: str, words: str, key: str = "pull_key") -> Any:
+    known = f"-o StrictHostKeyChecking=yes -o UserKnownHostsFile={ETC}/ssh/known_hosts -o BatchMode=yes"
+    identity = f"-F /dev/null -o IdentitiesOnly=yes -i {ETC}/ssh/{key}/{code}"
+    address = central.run("grep -A3 '%s:' %s/inventory.yml | grep ssh_host", code, ETC).stdout.split()[-1]
+    return central.run(f"runuser -u larapee-pull -- ssh {identity} {known} larapee-backup@{address} {words}")
+
+
+def keys(branch: Host) -> list[str]:
+    lines = branch.file(f"{ETC}/ssh/authorized_keys").content_string.splitlines()
+    return [line.split()[-1] for line in lines if "ssh-ed25519" in line]
+
+
+def test_enrolling_again_changes_nothing(estate: Estate) -> None:
+    assert estate.play("larapee.backup.enrol") == 0
+
+
+def test_private_keys_are_read_by_the_account_that_pulls_alone(estate: Estate, central: Host, code: str) -> None:
+    for name in ("pull_key", "acknowledge_key"):
+        key = central.file(f"{ETC}/ssh/{name}/{code}")
+        assert (key.user, key.mode) == ("larapee-pull", 0o600)
+    assert central.file(f"{ETC}/ssh/known_hosts").mode == 0o644
+    assert central.run("runuser -u nobody -- ls %s/ssh", ETC).rc != 0
+
+
+def test_central_and_the_restorer_believe_the_branch_that_was_read(
+    estate: Estate, branch: Host, code: str, central: Host, staging: Host
+) -> None:
+    signing = branch.file(f"{ETC}/signing_key.pub").content_string.split()[1]
+    for host in (central, staging):
+        lines = host.file(f"{ETC}/allowed_signers").content_string.splitlines()
+        assert [line.split()[0] for line in lines if signing in line] == [code]
+    assert branch.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string.split()[1] in (
+        central.file(f"{ETC}/ssh/known_hosts").content_string
+    )
+
+
+@pytest.mark.parametrize("words", ["id", "cat /etc/shadow", "'rsync --server -e.Lsfx . /tmp'", "-W localhost:22"])
+def test_the_pull_key_opens_nothing_but_the_artifacts(estate: Estate, central: Host, code: str, words: str) -> None:
+    came = ssh(central, code, words)
+    assert came.rc != 0
+    assert "uid=" not in came.stdout
+    assert "root:" not in came.stdout
+
+
+def test_a_key_of_another_branch_is_refused(estate: Estate, central: Host) -> None:
+    central.check_output(f"install -o larapee-pull -m 600 {ETC}/ssh/pull_key/branch-002 {ETC}/ssh/branch-001")
+    came = ssh(central, "branch-001", "", key=".")
+    central.check_output(f"rm {ETC}/ssh/branch-001")
+    assert came.rc == 255
+    assert "Permission denied" in came.stderr
+
+
+def test_a_rotation_overlaps_and_ends(estate: Estate, branch: Host, code: str, central: Host) -> None:
+    before = keys(branch)
+    now = {"larapee_backup_rotate_min_age_days": 0}
+    assert estate.rotate("--check", "--limit", code, **now) > 0
+    assert keys(branch) == before, "a preview changes nothing"
+    estate.rotate("--limit", code, **now)
+    both = keys(branch)
+    assert both[: len(before)] == before
+    assert len(both) == 2 * len(before)
+    assert estate.rotate("--limit", code, **now) == 0, "nothing new begins within the overlap"
+    estate.rotate("--limit", code, larapee_backup_rotate_overlap_seconds=0)
+    assert keys(branch) == both[len(before) :]
+    assert central.run(f"ls {ETC}/ssh/pull_key.old/{code}").rc != 0
+    assert ssh(central, code, "id").rc not in (0, 255)
+
+
+def test_a_key_that_does_not_open_its_door_is_not_used(estate: Estate, branch: Host, code: str, central: Host) -> None:
+    known = central.file(f"{ETC}/ssh/pull_key/{code}").content_string
+    branch.check_output("mv /etc/ssh/sshd_config.d/60-larapee-backup.conf /root/ && systemctl reload ssh")
+    try:
+        estate.rotate("--limit", code, status=2, larapee_backup_rotate_min_age_days=0)
+        assert central.file(f"{ETC}/ssh/pull_key/{code}").content_string == known
+    finally:
+        branch.check_output("mv /root/60-larapee-backup.conf /etc/ssh/sshd_config.d/ && systemctl reload ssh")
+    following = central.check_output(f"ssh-keygen -y -f {ETC}/ssh/pull_key.next/{code}").split()[1]
+    estate.rotate("--limit", code, larapee_backup_rotate_overlap_seconds=0)
+    assert keys(branch)[0] == following, "run again, it goes on with the key that it had made"
+    assert len(keys(branch)) == 2
+
+
+def test_a_recipient_is_taken_when_proved_and_left_after_the_overlap(estate: Estate, branch: Host, code: str) -> None:
+    lost = re.findall(r"age1\S+", subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout)
+
+    def taken() -> list[str]:
+        return re.findall(r"^age1\S+", branch.file(f"{ETC}/recipients.txt").content_string, re.MULTILINE)
+
+    estate.rotate("--limit", code, larapee_backup_rotate_overlap_seconds=0)
+    assert sorted(taken()) == sorted(estate.recipients)
+    estate.rotate("--limit", code, status=2, larapee_backup_age_recipients=estate.recipients + lost)
+    assert sorted(taken()) == sorted(estate.recipients), "nobody could restore with that key"
+    one = estate.recipients[:1]
+    estate.rotate("--limit", code, larapee_backup_age_recipients=one, larapee_backup_rotate_overlap_seconds=86400)
+    assert sorted(taken()) == sorted(estate.recipients)
+    estate.rotate("--limit", code, larapee_backup_age_recipients=one, larapee_backup_rotate_overlap_seconds=0)
+    assert taken() == one
