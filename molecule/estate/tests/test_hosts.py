@@ -24,7 +24,7 @@ def test_the_shop_sells(branch: Host) -> None:
 
 def test_branch_can_be_reached_from_central_by_its_name(central: Host, branch: Host, code: str) -> None:
     key = branch.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string.split()[1]
-    assert key in central.check_output("ssh-keyscan -t ed25519 %s", code)
+    assert key in central.check_output("ssh-keyscan -T 30 -t ed25519 %s", code)
 
 
 def test_central_keeps_what_it_adopted_from_everybody_but_root(central: Host) -> None:
