@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Work on many branches at central: a process for each, two at once, and what befalls one stops no other.
+"""Work on many branches at central: a process for each, few at once, and what befalls one stops no other.
 
 Private to larapee.backup: may change without notice.
 """
@@ -56,15 +56,15 @@ def read_place(directory: str) -> Catalogue:
     return catalogue
 
 
-def each_branch(work: Work, branches: t.Iterable[str]) -> dict[str, Report]:
-    """What *work* reports of each of *branches*; of one where it fails, a report with ``error``."""
+def each_branch(work: Work, branches: t.Iterable[str], *, width: int = WIDTH) -> dict[str, Report]:
+    """What *work*, for *width* of *branches* at once, reports of each; where it fails, a report with ``error``."""
     waiting = list(dict.fromkeys(branches))
     reports: dict[str, Report] = dict.fromkeys(waiting, {})
     running: dict[int, _Worker] = {}
     with selectors.DefaultSelector() as selector:
         try:
             while waiting or running:
-                while waiting and len(running) < WIDTH:
+                while waiting and len(running) < width:
                     worker = _Worker(work, waiting.pop(0))
                     running[worker.descriptor] = worker
                     selector.register(worker.descriptor, selectors.EVENT_READ)

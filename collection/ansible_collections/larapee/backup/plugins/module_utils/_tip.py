@@ -19,9 +19,7 @@ import datetime as dt
 import fcntl
 import functools
 import hashlib
-import json
 import os
-import re
 import time
 import typing as t
 
@@ -43,16 +41,12 @@ from . import (
 from ._catalog import Catalogue, Entry
 from ._errors import BackupError
 from ._seal_stream import flaw_of
+from ._tip_pair import NAME, SCHEMA_VERSION, SIGNATURES, checked, place, read_signatures
 
-NAME: t.Final = "tip.json"
-SIGNATURES: t.Final = "tip.json.sig"
-SCHEMA_VERSION: t.Final = 1
 FAMILIES: t.Final = (_sets.DATABASE, _sets.UPLOADS, _sets.CONFIG)
 
 # What each kind of run has to have made itself, or its set is not complete. An idle shop's increment makes nothing.
 _MADE_BY: t.Final = {"full": FAMILIES, "increment": (_sets.DATABASE,), "log": ()}
-_BLOCK: t.Final = re.compile(rb"-----BEGIN SSH SIGNATURE-----.*?-----END SSH SIGNATURE-----\n?", re.DOTALL)
-_SIGNATURES_KEPT: t.Final = 3
 _READS: t.Final = 5
 _PAUSE_S: t.Final = 0.1
 
@@ -120,7 +114,7 @@ def write_tip(request: TipRequest, *, check_mode: bool = False) -> TipOutcome:
         signature = _signature.sign(raw, key=request.signing_key)
         if request.allowed_signers is not None:
             _require_accepted(raw, signature, request, request.allowed_signers)
-        _place(request.local_path, raw, signature)
+        place(request.local_path, raw, signature)
     return dataclasses.replace(outcome, raw=raw, lacking=_lacking(request, parts, made))
 
 
@@ -132,12 +126,12 @@ def read_tip(directory: str, *, branch: str, allowed_signers: str) -> dict[str, 
             time.sleep(_PAUSE_S)
         try:
             raw = _io.read_small(os.path.join(directory, NAME))
-            signatures = _signatures(directory)
+            signatures = read_signatures(directory)
         except (OSError, ValueError) as exc:
             why = f"{NAME} or its signature cannot be read ({exc})"
             continue
         try:
-            return _checked(raw, signatures, branch=branch, allowed_signers=allowed_signers)
+            return checked(raw, signatures, branch=branch, allowed_signers=allowed_signers)
         except ValueError as exc:
             why = str(exc)
     raise BackupError(
@@ -317,7 +311,7 @@ def _turn(request: TipRequest) -> t.Iterator[None]:
 
 def _require_accepted(raw: bytes, signature: bytes, request: TipRequest, allowed_signers: str) -> None:
     try:
-        _checked(raw, [signature], branch=request.branch, allowed_signers=allowed_signers)
+        checked(raw, [signature], branch=request.branch, allowed_signers=allowed_signers)
     except ValueError as exc:
         raise BackupError(
             f"Failed to use the signing key {request.signing_key}: its signature is not accepted, {exc}. Correct "
@@ -326,73 +320,16 @@ def _require_accepted(raw: bytes, signature: bytes, request: TipRequest, allowed
         ) from exc
 
 
-def _checked(raw: bytes, signatures: t.Sequence[bytes], *, branch: str, allowed_signers: str) -> dict[str, t.Any]:
-    """The tip in *raw*; raises ValueError that says why it is not *branch*'s."""
-    try:
-        document = json.loads(raw.decode("utf-8"))
-        created_at = _manifest.parse_time(document["created_at"])
-        usable = document["schema"] == SCHEMA_VERSION and isinstance(document["parts"], dict)
-    except (ValueError, LookupError, TypeError, RecursionError) as exc:
-        raise ValueError(f"it is not a tip ({type(exc).__name__})") from exc
-    if not usable or document.get("branch") != branch:
-        raise ValueError(f"it is not a tip of {branch} that this version can read")
-    return _signed(document, raw, signatures, at=created_at, allowed_signers=allowed_signers)
-
-
-def _signed(
-    document: dict[str, t.Any], raw: bytes, signatures: t.Sequence[bytes], *, at: dt.datetime, allowed_signers: str
-) -> dict[str, t.Any]:
-    why = "it has no signature"
-    for signature in signatures:
-        try:
-            _signature.verify(raw, signature, principal=document["branch"], allowed_signers=allowed_signers, at=at)
-            return document
-        except _signature.SignatureError as exc:
-            why = str(exc)
-    raise ValueError(why)
-
-
-def _signatures(directory: str) -> list[bytes]:
-    return _BLOCK.findall(_io.read_small(os.path.join(directory, SIGNATURES), limit=64 * 1024))
-
-
-def _place(directory: str, raw: bytes, signature: bytes) -> None:
-    try:
-        earlier = _signatures(directory)
-    except (OSError, ValueError):
-        earlier = []
-    # ssh-keygen takes the first one.
-    kept = [signature, *(each for each in earlier if each != signature)][:_SIGNATURES_KEPT]
-    contents = {SIGNATURES: b"".join(kept), NAME: raw}
-    try:
-        # Both are on the disk before either takes its place: a full disk changes nothing.
-        for name, content in contents.items():
-            _write_aside(_aside(directory, name), content)
-        for name in contents:
-            os.replace(_aside(directory, name), os.path.join(directory, name))
-            _io.fsync_directory(directory)
-    except OSError as exc:
-        raise BackupError(
-            f"Failed to write {NAME} into {directory}: {exc.strerror}. Check the free space and the permissions.",
-            reason="publish_failed",
-        ) from exc
-    finally:
-        for name in contents:
-            with contextlib.suppress(OSError):
-                os.unlink(_aside(directory, name))
-
-
-def _aside(directory: str, name: str) -> str:
-    return os.path.join(directory, f".{name}.new")
-
-
-def _write_aside(path: str, content: bytes) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-__all__ = ("FAMILIES", "NAME", "SIGNATURES", "TipOutcome", "TipRequest", "read_tip", "recovery_point", "write_tip")
+__all__ = (
+    "FAMILIES",
+    "NAME",
+    "SIGNATURES",
+    "TipOutcome",
+    "TipRequest",
+    "checked",
+    "place",
+    "read_signatures",
+    "read_tip",
+    "recovery_point",
+    "write_tip",
+)

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, LaraPee contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.central.central import CODES
+from tests.central.conftest import keys
+from tests.pull.shop import Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ("keys",)
+
+
+@pytest.fixture
+def shop(keys: Path) -> Iterator[Shop]:
+    """An open branch with one full set, in a directory that other accounts can get to."""
+    root = Path(tempfile.mkdtemp(prefix="larapee-pull-"))
+    root.chmod(0o755)
+    found = Shop(root, keys, CODES[0])
+    found.branch.run("full")
+    found.tip()
+    try:
+        yield found.open()
+    finally:
+        found.close()
+        shutil.rmtree(root)
