@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).resolve().parents[3]
 ETC = "/etc/larapee-backup"
-INVENTORIES = (TOP / "molecule/localhost.yml", TOP / ".cache/molecule/inventory.yml")
+INVENTORIES = [
+    TOP / name for name in ("molecule/localhost.yml", ".cache/molecule/inventory.yml", "molecule/inventory.yml")
+]
 
 pytestmark = pytest.mark.xdist_group("enrolled")
 
@@ -45,7 +47,7 @@ class Estate:
         done = subprocess.run(
             [*argv, "-e", json.dumps(variables)],
             cwd=TOP,
-            env={**os.environ, "LARAPEE_BACKUP_STATE_DIR": str(self._state)},
+            env={**os.environ, "LARAPEE_BACKUP_STATE_DIR": str(self._state), "MOLECULE_PROJECT_DIRECTORY": str(TOP)},
             capture_output=True,
             text=True,
             check=False,
