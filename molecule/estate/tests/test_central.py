@@ -63,7 +63,7 @@ class Estate:
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Estate:
     estate = Estate(tmp_path_factory.mktemp("enrolled"))
-    estate.play(TOP / "molecule/estate/files/enrol.yml")
+    estate.play("larapee.backup.enrol")
     return estate
 
 
