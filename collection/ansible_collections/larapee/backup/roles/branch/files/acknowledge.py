@@ -36,7 +36,8 @@ def checked(raw: bytes, branch: str) -> bytes:
         raise ValueError("it is not JSON") from None
     if not isinstance(document, dict) or set(document) != {"schema", "branch", "artifacts"}:
         raise ValueError("it does not have the fields schema, branch and artifacts alone")
-    if type(document["schema"]) is not int or document["schema"] != 1:
+    schema = document["schema"]
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema != 1:
         raise ValueError("its schema is not 1")
     if document["branch"] != branch:
         raise ValueError(f"it is not for {branch}")

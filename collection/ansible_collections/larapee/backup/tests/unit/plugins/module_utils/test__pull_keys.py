@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,18 @@ def test_a_rotation_goes_from_rest_to_rest(every: list[Slot]) -> None:
     assert (stage(slot), _pull_keys.publics(slot)) == ("at rest", {"current": second})
 
 
+def _dying(real: Callable[..., object], calls: int) -> Callable[..., object]:
+    """As *real*, for so many *calls*; then the death of the process."""
+    left = iter(range(calls))
+
+    def call(*arguments: object, **options: object) -> object:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    return call
+
+
 @pytest.mark.parametrize("call", ["mkdir", "link", "rename", "fsync"])
 def test_a_switch_that_dies_anywhere_leaves_a_key_and_can_be_repeated(
     every: list[Slot], call: str, monkeypatch: pytest.MonkeyPatch
@@ -82,18 +95,9 @@ def test_a_switch_that_dies_anywhere_leaves_a_key_and_can_be_repeated(
     begin(slot)
     known = _pull_keys.publics(slot)
 
-    def die(*_args: object, **_options: object) -> None:
-        raise KeyboardInterrupt
-
     for position in range(5):
         with monkeypatch.context() as patch:
-            real, left = getattr(os, call), [position]
-
-            def later(*args: object, real: object = real, left: list[int] = left, **options: object) -> object:
-                left[0] -= 1
-                return die() if left[0] < 0 else real(*args, **options)  # type: ignore[operator]
-
-            patch.setattr(os, call, later)
+            patch.setattr(os, call, _dying(getattr(os, call), position))
             try:
                 _pull_keys.switch(slot)
             except KeyboardInterrupt:
