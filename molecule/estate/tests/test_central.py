@@ -135,7 +135,9 @@ def test_a_rotation_overlaps_and_ends(estate: Estate, branch: Host, code: str, c
     assert ssh(central, code, "id").rc not in (0, 255)
 
 
-def test_a_key_that_does_not_open_its_door_is_not_used(estate: Estate, branch: Host, code: str, central: Host) -> None:
+def test_a_rotation_never_uses_a_key_that_does_not_open_its_door(
+    estate: Estate, branch: Host, code: str, central: Host
+) -> None:
     known = central.file(f"{ETC}/ssh/pull_key/{code}").content_string
     branch.check_output("mv /etc/ssh/sshd_config.d/60-larapee-backup.conf /root/ && systemctl reload ssh")
     try:
@@ -149,7 +151,9 @@ def test_a_key_that_does_not_open_its_door_is_not_used(estate: Estate, branch: H
     assert len(keys(branch)) == 2
 
 
-def test_a_recipient_is_taken_when_proved_and_left_after_the_overlap(estate: Estate, branch: Host, code: str) -> None:
+def test_a_rotation_takes_a_recipient_when_proved_and_leaves_it_after_the_overlap(
+    estate: Estate, branch: Host, code: str
+) -> None:
     lost = re.findall(r"age1\S+", subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout)
 
     def taken() -> list[str]:
