@@ -118,7 +118,7 @@ def test_everything_is_lost_and_comes_back(tmp_path: Path, environment: dict[str
     secrets.append(re.search(r"APP_KEY=base64:(.{44})", environment_file.read_text(encoding="utf-8")))
     secrets.append(re.search(r'DB_PASSWORD="(.+)"', environment_file.read_text(encoding="utf-8")))
     logs = "".join(path.read_text(encoding="utf-8") for path in (directory / "logs").iterdir())
-    backups = b"".join(path.read_bytes() for path in (directory / "backups").iterdir())
+    backups = b"".join(path.read_bytes() for path in (directory / "backups").rglob("*") if path.is_file())
     assert [found for found in secrets if found is None or found[1] in done.stdout + logs] == []
     assert [found for found in secrets if found is not None and found[1].encode() in backups] == []
     assert "AGE-SECRET-KEY" not in done.stdout + logs
