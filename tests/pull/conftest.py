@@ -21,15 +21,21 @@ __all__ = ("keys",)
 
 
 @pytest.fixture
-def shop(keys: Path) -> Iterator[Shop]:
-    """An open branch with one full set, in a directory that other accounts can get to."""
+def new_shop(keys: Path) -> Iterator[Shop]:
+    """A branch without backups and closed, in a directory that other accounts can get to."""
     root = Path(tempfile.mkdtemp(prefix="larapee-pull-"))
     root.chmod(0o755)
     found = Shop(root, keys, CODES[0])
-    found.branch.run("full")
-    found.tip()
     try:
-        yield found.open()
+        yield found
     finally:
         found.close()
         shutil.rmtree(root)
+
+
+@pytest.fixture
+def shop(new_shop: Shop) -> Shop:
+    """An open branch with one full set."""
+    new_shop.branch.run("full")
+    new_shop.tip()
+    return new_shop.open()

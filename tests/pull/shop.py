@@ -40,11 +40,7 @@ class Shop:
         self.branch.state = self.shop_state
         self.branch.now = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=30)
         owner = pwd.getpwnam(ACCOUNT)
-        for name in ("incoming", "branches", "quarantine"):
-            (self.central / name / code).mkdir(parents=True, mode=0o700)
-        self.central.chmod(0o711)
-        (self.central / "incoming").chmod(0o711)
-        os.chown(self.incoming, owner.pw_uid, owner.pw_gid)
+        self.make_central()
         for door in ("pull_key", "acknowledge_key"):
             (self.ssh / door).mkdir(parents=True, exist_ok=True)
             key = self.ssh / door / code
@@ -52,6 +48,15 @@ class Shop:
             os.chown(key, owner.pw_uid, owner.pw_gid)
         self._sshd: subprocess.Popen[bytes] | None = None
         self.port = 0
+
+    def make_central(self) -> None:
+        """Central's directories, as its preparation leaves them."""
+        owner = pwd.getpwnam(ACCOUNT)
+        for name in ("incoming", "branches", "quarantine"):
+            (self.central / name / self.code).mkdir(parents=True, mode=0o700)
+        self.central.chmod(0o711)
+        (self.central / "incoming").chmod(0o711)
+        os.chown(self.incoming, owner.pw_uid, owner.pw_gid)
 
     @property
     def local(self) -> Path:

@@ -182,6 +182,11 @@ def _levels(entry: Entry) -> dict[str, dict[str, str]]:
     return found
 
 
+def is_known_damaged(entry: Entry) -> bool:
+    """Whether the last verification here found these very bytes not intact."""
+    return _levels(entry).get("intact", {}).get("status") == "FAILED"
+
+
 def _flaw(entry: Entry) -> str | None:
     try:
         size = os.lstat(entry.path).st_size
@@ -221,4 +226,4 @@ def _stamp(time: dt.datetime | None) -> str | None:
     return None if time is None else _manifest.format_time(time)
 
 
-__all__ = ("InfoRequest", "catalog_info")
+__all__ = ("InfoRequest", "catalog_info", "is_known_damaged")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import errno
 import hashlib
 import os
 import stat
@@ -34,6 +35,7 @@ STAGING: t.Final = ".adopting-"
 FUTURE: t.Final = dt.timedelta(minutes=10)
 # A branch keeps a week; what was signed long before it came was kept for a purpose, with a key that may be stolen.
 OLDEST: t.Final = dt.timedelta(days=35)
+_KEPT_AT_LEAST = dt.timedelta(days=1)
 _LOCK_WAIT = 60.0
 _MODE = 0o600
 
@@ -44,6 +46,10 @@ class NotYetError(Exception):
 
 class RefusedError(Exception):
     """It must not be adopted; the text says why."""
+
+
+class NotPlainError(Exception):
+    """It is a link, a pipe, a directory or a device."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Inbox:
 
 
 def candidates(inbox: Inbox) -> dict[str, str]:
-    """By name of an artifact that has a manifest in ``incoming``: a stamp of its manifest and signature."""
+    """By name of an artifact that has a manifest in ``incoming``: a stamp of all its files."""
     descriptor, _status = _dirfd.open_directory(inbox.incoming)
     try:
         found = {}
@@ -78,7 +84,8 @@ def candidates(inbox: Inbox) -> dict[str, str]:
             artifact = name[: -len(_names.MANIFEST_SUFFIX)]
             if not name.endswith(_names.MANIFEST_SUFFIX) or _names.parse_name(artifact) is None:
                 continue
-            parts = [_dirfd.status_of(each, parent=descriptor) for each in (name, name + ".sig", artifact)]
+            names = (name, artifact + _names.SIGNATURE_SUFFIX, artifact, _names.companion_name(artifact))
+            parts = [_dirfd.status_of(each, parent=descriptor) for each in names]
             facts = [None if each is None else (each.st_ino, each.st_size, each.st_mtime_ns) for each in parts]
             found[artifact] = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
         return found
@@ -115,14 +122,21 @@ class Adopter:
         except NotYetError as exc:
             return Verdict(name, WAITING, stamp, str(exc))
         except RefusedError as exc:
-            self._quarantine(self._inbox, name, str(exc))
-            return Verdict(name, REFUSED, stamp, str(exc))
+            return Verdict(name, REFUSED, stamp, str(exc) + self._keep_copy(name, str(exc)))
         except OSError as exc:
             raise BackupError(
                 f"Failed to adopt {name} of {self._inbox.branch}: {exc.strerror}. Check the free space and the "
                 "owner of central's directories; the next pull goes on.",
                 reason="not_taken_in",
             ) from exc
+
+    def _keep_copy(self, name: str, why: str) -> str:
+        """What is worth no more than a remark must not keep the next artifact from being adopted."""
+        try:
+            self._quarantine(self._inbox, name, why)
+        except (BackupError, OSError) as exc:
+            return f" (no copy could be kept: {exc})"
+        return ""
 
     def _take(self, name: str) -> str:
         raw = self._small(name + _names.MANIFEST_SUFFIX)
@@ -138,12 +152,9 @@ class Adopter:
         try:
             entry = self._stage(manifest, raw, signature)
             self._check(entry)
-            self._place(entry)
+            return self._place(entry)
         finally:
             self._clear()
-        self._held = None
-        self.placed.append(name)
-        return ADOPTED
 
     def _is_held(self, name: str, raw: bytes) -> bool:
         """Whether exactly this was adopted before; another one of the same name is refused."""
@@ -184,12 +195,24 @@ class Adopter:
             raise RefusedError(f"it was signed more than {OLDEST.days} days before it came")
 
     def _is_pruned(self, manifest: Manifest) -> bool:
-        """Whether retention removed it here: it must not come back. A damaged ledger excuses nothing."""
+        """Whether retention removed it here: it must not come back. A damaged ledger excuses nothing.
+
+        The ledger knows numbers and no epochs, and a branch that was rebuilt without its state counts from one again.
+        So a number counts as removed only for what is older than anything that retention keeps at least, and where a
+        later one of the same kind and epoch is here, since retention never takes the newest.
+        """
         try:
             ledger = _ledger.read_ledger(self._inbox.place, branch=self._inbox.branch)
         except _ledger.LedgerError:
             return False
-        return ledger.has_removed(manifest.artifact, kind=manifest.kind, sequence=manifest.sequence)
+        if manifest.artifact in ledger.going:
+            return True
+        if not ledger.has_removed(manifest.artifact, kind=manifest.kind, sequence=manifest.sequence):
+            return False
+        if manifest.created_at > _clock.now() - _KEPT_AT_LEAST:
+            return False
+        kind, epoch, number = _number(manifest)
+        return any((kind, epoch) == held[:2] and number < held[2] for held in self._numbers())
 
     def _check_number(self, manifest: Manifest) -> None:
         """Numbers rise by one with each artifact: a second one of a number is an older state put back, or a forgery."""
@@ -212,9 +235,15 @@ class Adopter:
     def _stage(self, manifest: Manifest, raw: bytes, signature: bytes) -> Entry:
         """Root's own copies, which nobody else can change any more."""
         entry = Entry(directory=self._inbox.staging, manifest=manifest, raw=raw)
-        self._copy(entry.name, manifest.size)
+        files = {entry.name: manifest.size}
         if entry.companion_path is not None:
-            self._copy(os.path.basename(entry.companion_path), manifest.document["companion"]["size"])
+            files[os.path.basename(entry.companion_path)] = manifest.document["companion"]["size"]
+        for name in files:
+            # Before anything is copied: what waits for a part waits at every sweep.
+            if not os.path.lexists(os.path.join(self._inbox.incoming, name)):
+                raise NotYetError(f"{name} has not arrived")
+        for name, size in files.items():
+            self._copy(name, size)
         for suffix, content in ((_names.SIGNATURE_SUFFIX, signature), (_names.MANIFEST_SUFFIX, raw)):
             with _new(entry.path + suffix) as handle:
                 handle.write(content)
@@ -223,32 +252,13 @@ class Adopter:
         return entry
 
     def _copy(self, name: str, size: int) -> None:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        source, target = (os.path.join(directory, name) for directory in (self._inbox.incoming, self._inbox.staging))
         try:
-            descriptor = os.open(os.path.join(self._inbox.incoming, name), flags)
+            copy_plain(source, target, check_size=lambda found: _require_size(name, found, size))
         except FileNotFoundError:
             raise NotYetError(f"{name} has not arrived") from None
-        except OSError as exc:
-            raise RefusedError(f"{name} cannot be read: {exc.strerror}") from exc
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.close, descriptor)
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise RefusedError(f"{name} is not a regular file")
-            if status.st_size != size:
-                raise RefusedError(f"{name} has {status.st_size} bytes, its manifest says {size}")
-            source = stack.enter_context(open(descriptor, "rb", buffering=0, closefd=False))
-            left = size
-            with _new(os.path.join(self._inbox.staging, name)) as target:
-                # Never more than was announced, whatever the file becomes meanwhile.
-                while left:
-                    block = source.read(min(left, _io.BLOCK_SIZE))
-                    if not block:
-                        break
-                    target.write(block)
-                    left -= len(block)
-                target.flush()
-                os.fsync(target.fileno())
+        except NotPlainError as exc:
+            raise RefusedError(f"{name} is not a regular file") from exc
 
     def _check(self, entry: Entry) -> None:
         try:
@@ -257,12 +267,14 @@ class Adopter:
         except _intact.NotIntactError as exc:
             raise RefusedError(str(exc)) from exc
 
-    def _place(self, entry: Entry) -> None:
+    def _place(self, entry: Entry) -> str:
         """Under the lock that retention takes too: what it decided in between counts."""
         inbox = self._inbox
         with _lock.hold(inbox.state_path, f"pull-{inbox.branch}", run_id=inbox.run_id, wait_seconds=_LOCK_WAIT):
-            if self._is_held(entry.name, entry.raw) or self._is_pruned(entry.manifest):
-                return
+            if self._is_held(entry.name, entry.raw):
+                return ADOPTED
+            if self._is_pruned(entry.manifest):
+                return PRUNED
             paths = [entry.path, entry.path + _names.SIGNATURE_SUFFIX]
             paths[1:1] = [entry.companion_path] if entry.companion_path is not None else []
             for path in paths:
@@ -272,6 +284,9 @@ class Adopter:
             manifest = entry.name + _names.MANIFEST_SUFFIX
             os.link(entry.path + _names.MANIFEST_SUFFIX, os.path.join(inbox.place, manifest))
             _io.fsync_directory(inbox.place)
+        self._numbers()[_number(entry.manifest)] = entry.name
+        self.placed.append(entry.name)
+        return ADOPTED
 
     def _clear(self) -> None:
         parent, _status = _dirfd.open_directory(self._inbox.place)
@@ -279,6 +294,43 @@ class Adopter:
             _dirfd.remove(os.path.basename(self._inbox.staging), parent=parent)
         finally:
             os.close(parent)
+
+
+def _require_size(name: str, found: int, announced: int) -> None:
+    if found != announced:
+        raise RefusedError(f"{name} has {found} bytes, its manifest says {announced}")
+
+
+def copy_plain(source: str, target: str, *, check_size: t.Callable[[int], None]) -> int:
+    """Copy the regular file *source* to a new file *target* (0600, durable), and return how many bytes that were.
+
+    No link is followed, no pipe waited for, and never more copied than the file had when *check_size* was asked, which
+    refuses by raising. Raises NotPlainError for what is no regular file, else OSError.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO):
+            raise NotPlainError(source) from exc
+        raise
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, descriptor)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotPlainError(source)
+        check_size(status.st_size)
+        reading = stack.enter_context(open(descriptor, "rb", buffering=0, closefd=False))
+        left = status.st_size
+        with _new(target) as writing:
+            while left:
+                block = reading.read(min(left, _io.BLOCK_SIZE))
+                if not block:
+                    break
+                writing.write(block)
+                left -= len(block)
+            writing.flush()
+            os.fsync(writing.fileno())
+    return int(status.st_size - left)
 
 
 def _new(path: str) -> t.IO[bytes]:
@@ -294,4 +346,16 @@ def _age(name: str) -> tuple[dt.datetime, str]:
     return (parsed.time if parsed is not None else _clock.now(), name)
 
 
-__all__ = ("ADOPTED", "PRUNED", "REFUSED", "STAGING", "WAITING", "Adopter", "Inbox", "Verdict", "candidates")
+__all__ = (
+    "ADOPTED",
+    "PRUNED",
+    "REFUSED",
+    "STAGING",
+    "WAITING",
+    "Adopter",
+    "Inbox",
+    "NotPlainError",
+    "Verdict",
+    "candidates",
+    "copy_plain",
+)

@@ -20,7 +20,7 @@ import json
 import os
 import typing as t
 
-from . import _catalog, _chain, _clock, _incoming, _io, _lock, _manifest, _quarantine, _recoverable, _rsync, _sets, _tip
+from . import _clock, _incoming, _io, _lock, _manifest, _quarantine, _rsync, _standing, _tip
 from ._errors import BackupError
 from ._incoming import Verdict
 from ._rsync import Way
@@ -32,7 +32,9 @@ LOG_MAX_SIZE: t.Final = 64 * 1024 * 1024
 _ACKNOWLEDGE_SECONDS = 60.0
 _ACKNOWLEDGE_AGAIN = dt.timedelta(hours=24)
 _MEMORY_LIMIT = 64 * 1024 * 1024
-_WAIT_LIMIT = dt.timedelta(hours=6)
+# Two hourly pulls: what the five-minute one leaves for its size has come by then.
+_WAIT_LIMIT = dt.timedelta(hours=2)
+_LOCK_WAIT = 60.0
 _NAMED = 3
 
 
@@ -92,23 +94,34 @@ class _Pull:
         self._adopted: list[str] = []
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
-        try:
+        with self._noting_errors():
             self._fetch(check_mode=check_mode)
-        except BackupError as exc:
-            # What came before it stands all the same.
-            self._errors.append(exc)
+        # A transfer may take an hour, in which a pull beside it brings a tip.
+        self._now = _clock.now()
         if not check_mode:
-            self._adopt()
-            self._take_tip()
-        standing = self._standing()
+            with self._noting_errors():
+                self._adopt()
+            with self._noting_errors():
+                self._take_tip()
+        standing = self._standing(write=not check_mode)
+        tip = _standing.tip(self._inbox.place)
         if not check_mode:
+            self._require_word(tip)
             self._acknowledge(standing)
             self._save()
-        return self._report(standing)
+        return self._report(standing, tip)
+
+    @contextlib.contextmanager
+    def _noting_errors(self) -> t.Iterator[None]:
+        """What came before an error stands all the same, and what comes after it is done all the same."""
+        try:
+            yield
+        except BackupError as exc:
+            self._errors.append(exc)
 
     def _fetch(self, *, check_mode: bool) -> None:
         request = self._request
-        fetched = _rsync.fetch(
+        _rsync.fetch(
             request.way,
             self._inbox.incoming,
             deadline=request.deadline,
@@ -117,8 +130,11 @@ class _Pull:
             bandwidth=request.bandwidth,
             dry_run=check_mode,
         )
-        if fetched.warning:
-            self._details["not_read"] = fetched.warning
+
+    def _alone(self) -> t.ContextManager[None]:
+        """Beside the other kind of pull, and retention, which change the same place."""
+        name = f"pull-{self._request.branch}"
+        return _lock.hold(self._request.state_path, name, run_id=self._request.run_id, wait_seconds=_LOCK_WAIT)
 
     def _adopt(self) -> None:
         candidates = _incoming.candidates(self._inbox)
@@ -133,16 +149,12 @@ class _Pull:
         verdicts: list[Verdict] = []
         if new:
             adopter = _incoming.Adopter(self._inbox, _quarantine.keep)
-            verdicts = adopter.adopt(new)
+            # Known also when something ends it half-way.
             self._adopted = adopter.placed
+            verdicts = adopter.adopt(new)
         kept = {name: known[name] for name in candidates if name in known and name not in new}
         self._judge(verdicts, kept)
         self._memory.update(signers=signers, verdicts=kept)
-        if self._adopted:
-            with _lock.hold(
-                self._request.state_path, f"pull-{self._request.branch}", run_id=self._request.run_id, wait_seconds=60
-            ):
-                _catalog.write_checksums(_catalog.read_catalogue(self._inbox.place))
 
     def _judge(self, verdicts: t.Sequence[Verdict], kept: dict[str, list[str]]) -> None:
         before = self._memory["verdicts"]
@@ -159,7 +171,11 @@ class _Pull:
                     late[each.name] = each.why
         refused = {name: facts[2] for name, facts in kept.items() if facts[1] == _incoming.REFUSED}
         self._details.update(
-            adopted=len(self._adopted), waiting=waiting, refused=dict(sorted(refused.items())[-20:]), held=len(kept)
+            adopted=len(self._adopted),
+            held=len(kept),
+            waiting=waiting,
+            refused=dict(sorted(refused.items())[-20:]),
+            pruned_before=sum(facts[1] == _incoming.PRUNED for facts in kept.values()),
         )
         if new_refusals:
             self._errors.append(
@@ -189,8 +205,7 @@ class _Pull:
         except (OSError, ValueError) as exc:
             self._details["tip"] = f"it cannot be read: {exc}"
             return
-        digest = hashlib.sha256(raw).hexdigest()
-        if self._memory["tip"].get("sha256") == digest:
+        if raw == _standing.raw_tip(self._inbox.place):
             return
         why = "it has no signature"
         for signature in signatures:
@@ -204,57 +219,37 @@ class _Pull:
             created_at = _manifest.parse_time(document["created_at"])
             if created_at > self._now + _incoming.FUTURE:
                 why = "it was signed in the future: check the clocks of branch and central"
-            elif created_at < self._tip_time():
-                why = "it is older than the one that central has"
-            else:
-                _tip.place(self._inbox.place, raw, signature)
-                self._memory["tip"] = {
-                    "sha256": digest,
-                    "created_at": document["created_at"],
-                    "parts": _told(document),
-                }
-                return
+                continue
+            with self._alone():
+                known = _standing.tip(self._inbox.place)
+                if known is None or created_at >= _manifest.parse_time(known["created_at"]):
+                    _tip.place(self._inbox.place, raw, signature)
+                    return
+            why = "it is older than the one that central has"
         self._details["tip"] = why
 
-    def _tip_time(self) -> dt.datetime:
-        known = self._memory["tip"].get("created_at")
-        if known is None:
-            with contextlib.suppress(BackupError, LookupError, ValueError, TypeError):
-                found = _tip.read_tip(
-                    self._inbox.place, branch=self._request.branch, allowed_signers=self._request.allowed_signers
-                )
-                known = found["created_at"]
-        return dt.datetime.min.replace(tzinfo=dt.timezone.utc) if known is None else _manifest.parse_time(known)
-
-    def _standing(self) -> dict[str, t.Any]:
-        """By family the newest artifact that central restores to, and until when; and what it holds."""
-        changed = os.stat(self._inbox.place).st_mtime_ns
+    def _standing(self, *, write: bool) -> dict[str, t.Any]:
+        """As :func:`_standing.read` has it, from the memory while nobody changed the place."""
         known: dict[str, t.Any] = self._memory["standing"]
-        if known.get("changed") != changed:
-            entries = _catalog.read_catalogue(self._inbox.place).entries
-            own = [each.manifest for each in entries if each.manifest.branch == self._request.branch]
-            known = {"changed": changed, "held": {e.name: e.manifest.sha256 for e in entries}, "parts": _parts(own)}
-            self._memory["standing"] = known
+        if known.get("changed") == _standing.changed_at(self._inbox.place):
+            return known
+        if write:
+            with self._noting_errors(), self._alone():
+                _standing.write_checksums(self._inbox.place)
+        self._memory["standing"] = known = _standing.read(self._inbox.place, branch=self._request.branch)
         return known
 
-    def _recovery_point(self, standing: t.Mapping[str, t.Any]) -> str | None:
-        """The least of database, uploads and config; an idle branch's tip moves each on."""
-        tip: dict[str, t.Any] = self._memory["tip"].get("parts", {})
-        points: list[str] = []
-        for family in _tip.FAMILIES:
-            part = standing["parts"].get(family)
-            if part is None:
-                return None
-            point = part["until"]
-            if tip.get(family, {}).get("artifact") == part["artifact"]:
-                point = max(point, tip[family]["current_at"])
-            points.append(point)
-        return min(points)
-
     def _acknowledge(self, standing: t.Mapping[str, t.Any]) -> None:
-        """Tell the branch what central holds of what lies there: its retention waits for that."""
-        there = {name: facts for name, facts in self._memory["verdicts"].items() if facts[1] == _incoming.ADOPTED}
-        held = {name: standing["held"][name] for name in there if name in standing["held"]}
+        """Tell the branch what central holds of what lies there: its retention waits for that.
+
+        What verification found damaged here is not held: the branch's copy may be the last good one.
+        """
+        damaged = set(standing["damaged"])
+        held = {
+            name: standing["held"][name][0]
+            for name, facts in self._memory["verdicts"].items()
+            if facts[1] == _incoming.ADOPTED and name in standing["held"] and name not in damaged
+        }
         document = {"schema": 1, "branch": self._request.branch, "artifacts": held}
         raw = json.dumps(document, sort_keys=True).encode()
         digest = hashlib.sha256(raw).hexdigest()
@@ -271,33 +266,34 @@ class _Pull:
         else:
             self._memory["acknowledged"] = {"sha256": digest, "at": _manifest.format_time(self._now)}
 
-    def _report(self, standing: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        tip_at = self._memory["tip"].get("created_at")
-        if tip_at is None or self._now - _manifest.parse_time(tip_at) > dt.timedelta(seconds=self._request.max_age):
-            since = "never" if tip_at is None else f"last at {tip_at}"
-            self._errors.append(
-                BackupError(
-                    f"Failed to hear from {self._request.branch}: it has told where it stands {since}, and "
-                    f"{self._request.max_age} seconds are the limit. Look at the branch's timers and its last runs.",
-                    reason="not_delivered",
-                )
+    def _require_word(self, tip: t.Mapping[str, t.Any] | None) -> None:
+        limit = self._request.max_age
+        if tip is not None and self._now - _manifest.parse_time(tip["created_at"]) <= dt.timedelta(seconds=limit):
+            return
+        since = (
+            "it never said where it stands" if tip is None else f"it last said where it stands at {tip['created_at']}"
+        )
+        self._errors.append(
+            BackupError(
+                f"Failed to hear from {self._request.branch}: {since}, and {limit} seconds are the limit. Look at the "
+                "branch's timers and its last runs.",
+                reason="not_delivered",
             )
+        )
+
+    def _report(self, standing: t.Mapping[str, t.Any], tip: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+        held = standing["held"]
         report: dict[str, t.Any] = {
             "artifacts": [
-                {"name": name, "sha256": standing["held"][name], "size": self._size(name)}
-                for name in self._adopted
-                if name in standing["held"]
+                {"name": name, "sha256": held[name][0], "size": held[name][1]} for name in self._adopted if name in held
             ],
-            "recovery_point": self._recovery_point(standing),
-            "details": {**self._details, "tip_at": tip_at},
+            "recovery_point": _standing.recovery_point(standing, tip),
+            "details": {**self._details, "tip_at": None if tip is None else tip["created_at"]},
         }
         if self._errors:
             report["error"] = " ".join(str(each) for each in self._errors)
             report["details"]["reason"] = self._errors[0].reason
         return report
-
-    def _size(self, name: str) -> int:
-        return os.lstat(os.path.join(self._inbox.place, name)).st_size
 
     def _signers(self) -> str:
         try:
@@ -313,7 +309,7 @@ class _Pull:
         return os.path.join(self._request.state_path, "pulled", f"{self._request.branch}-{self._request.scope}.json")
 
     def _load(self) -> dict[str, t.Any]:
-        empty: dict[str, t.Any] = {"signers": "", "verdicts": {}, "tip": {}, "standing": {}, "acknowledged": {}}
+        empty: dict[str, t.Any] = {"signers": "", "verdicts": {}, "standing": {}, "acknowledged": {}}
         try:
             document = _io.read_json(self._path, limit=_MEMORY_LIMIT)
         except (OSError, ValueError):
@@ -324,35 +320,6 @@ class _Pull:
     def _save(self) -> None:
         _io.ensure_directory(os.path.dirname(self._path))
         _io.write_json(self._path, {"schema": 1, **self._memory}, durable=False)
-
-
-def _parts(manifests: t.Sequence[_manifest.Manifest]) -> dict[str, dict[str, str]]:
-    """Of each family the artifact that the longest whole chain ends with, and until when it restores."""
-    found: dict[str, tuple[str, dt.datetime]] = {}
-    database = _recoverable.recoverable([each for each in manifests if _sets.FAMILIES[each.kind] == _sets.DATABASE])
-    if database.newest is not None and database.until is not None:
-        found[_sets.DATABASE] = (database.newest.last.artifact, database.until)
-    ordered = sorted(manifests, key=lambda each: each.order)
-    chains, _astray = _chain.file_chains([each for each in ordered if _sets.FAMILIES[each.kind] == _sets.UPLOADS])
-    if chains:
-        found[_sets.UPLOADS] = (chains[-1].last.artifact, chains[-1].last.recovery_point)
-    for each in ordered:
-        if each.kind == "config":
-            found[_sets.CONFIG] = (each.artifact, each.recovery_point)
-    return {
-        family: {"artifact": name, "until": _manifest.format_time(until)} for family, (name, until) in found.items()
-    }
-
-
-def _told(tip: t.Mapping[str, t.Any]) -> dict[str, dict[str, str]]:
-    """What a tip says of each family, as far as it can be so: nothing is current later than it was said."""
-    told = {}
-    for family in _tip.FAMILIES:
-        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
-            part = tip["parts"][family]
-            at = min(_manifest.parse_time(part["current_at"]), _manifest.parse_time(tip["created_at"]))
-            told[family] = {"artifact": str(part["artifact"]), "current_at": _manifest.format_time(at)}
-    return told
 
 
 def _some(problems: t.Mapping[str, str]) -> str:

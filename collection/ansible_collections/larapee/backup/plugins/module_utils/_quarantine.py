@@ -13,10 +13,10 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import stat
 
-from . import _clock, _io, _manifest, _names
+from . import _clock, _incoming, _io, _manifest, _names
 from ._incoming import Inbox
 
 MOST_ENTRIES = 100
@@ -37,9 +37,9 @@ def keep(inbox: Inbox, name: str, why: str) -> None:
     room = MOST_BYTES - sum(_size(os.path.join(top, each)) for each in entries)
     kept = []
     for suffix in (_names.MANIFEST_SUFFIX, _names.SIGNATURE_SUFFIX, ""):
-        with contextlib.suppress(OSError, ValueError):
-            copied = _copy(os.path.join(inbox.incoming, name + suffix), os.path.join(directory, name + suffix), room)
-            room -= copied
+        source, target = (os.path.join(each, name + suffix) for each in (inbox.incoming, directory))
+        with contextlib.suppress(FileNotFoundError, _incoming.NotPlainError, _NoRoomError):
+            room -= _incoming.copy_plain(source, target, check_size=functools.partial(_require_room, room))
             kept.append(name + suffix)
     _io.write_json(
         os.path.join(directory, _REASON),
@@ -47,24 +47,13 @@ def keep(inbox: Inbox, name: str, why: str) -> None:
     )
 
 
-def _copy(source: str, target: str, room: int) -> int:
-    """The bytes copied; raises ValueError for what is no plain file or too large to keep."""
-    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with contextlib.ExitStack() as stack:
-        stack.callback(os.close, descriptor)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > room:
-            raise ValueError("not to be kept")
-        reading = stack.enter_context(open(descriptor, "rb", buffering=0, closefd=False))
-        left = status.st_size
-        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as writing:
-            while left:
-                block = reading.read(min(left, _io.BLOCK_SIZE))
-                if not block:
-                    break
-                writing.write(block)
-                left -= len(block)
-    return int(status.st_size - left)
+class _NoRoomError(Exception):
+    """Too large to be kept beside what is kept already."""
+
+
+def _require_room(room: int, size: int) -> None:
+    if size > room:
+        raise _NoRoomError
 
 
 def _size(directory: str) -> int:

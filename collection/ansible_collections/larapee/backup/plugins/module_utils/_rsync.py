@@ -103,16 +103,9 @@ class Way:
         return [*setpriv, "--"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Fetched:
-    """``warning`` says what was not transferred although the transfer as such was well."""
-
-    warning: str = ""
-
-
 def fetch(
     way: Way, target: str, *, deadline: float, reserve: int, max_size: int, bandwidth: int, dry_run: bool = False
-) -> Fetched:
+) -> None:
     """Make *target* what the branch has, up to *max_size* bytes a file; raise BackupError that says why not.
 
     ``deadline`` in seconds, ``reserve`` in bytes that stay free, ``bandwidth`` in KiB a second (0: no limit).
@@ -133,9 +126,13 @@ def fetch(
     host = f"[{way.host}]" if ":" in way.host else way.host
     code, said = _run(argv + ["--", f"{host}:/", target + "/"], way, target, deadline=deadline, reserve=reserve)
     if code in (0, _VANISHED):
-        return Fetched()
+        return
     if code == _PARTIAL:
-        return Fetched(f"Not everything could be read at the branch: {said}.")
+        raise BackupError(
+            f"Failed to bring all of {way.branch}: {said}. The rest came. Look at those files and their owner on the "
+            "branch, and at its disk.",
+            reason="not_all_read",
+        )
     why = (
         f"it was silent for {way.silence_timeout} seconds" if code in _TIMEOUTS else said or f"rsync ended with {code}"
     )
@@ -229,4 +226,4 @@ def _line(said: bytes) -> str:
     return "; ".join(of_ssh[-2:] or [line for line in lines if line][:2])[:300].rstrip(".")
 
 
-__all__ = ("Fetched", "Way", "acknowledge", "fetch")
+__all__ = ("Way", "acknowledge", "fetch")
