@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _ledger, _rsync, _verify
+from ansible_collections.larapee.backup.plugins.module_utils import _ledger, _quarantine, _rsync, _verify
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import defects
 
@@ -154,6 +154,24 @@ def test_a_rebuilt_branch_that_counts_from_one_again_is_not_taken_for_its_own_pa
     assert shop.adopted() == shop.made(), report
 
 
+def test_a_late_full_of_a_rebuilt_branch_is_adopted(new_shop: Shop) -> None:
+    """Large fulls come hourly, after smaller ones that were made later."""
+    shop = new_shop
+    shop.branch.run("full")
+    late = {path: path.read_bytes() for path in shop.local.iterdir() if path.name.startswith("db-")}
+    shop.branch.pass_hours(0.1)
+    shop.branch.run("full")
+    shop.tip()
+    for path in late:
+        path.unlink()
+    _ledger.write_ledger(str(shop.place), _ledger.Ledger(branch=shop.code, pruned={"db_full": ((1, 400),)}))
+    shop.open().pull()
+    for path, content in late.items():
+        path.write_bytes(content)
+    shop.pull()
+    assert shop.adopted() == shop.made()
+
+
 def test_what_retention_removed_does_not_come_back(new_shop: Shop) -> None:
     shop = new_shop
     shop.branch.pass_hours(-72)
@@ -204,6 +222,30 @@ def test_what_was_refused_for_a_part_is_judged_again_when_the_part_is_another(sh
     index.write_bytes(right)
     assert "error" not in shop.pull()
     assert name in shop.adopted()
+
+
+def test_the_quarantine_is_bounded(shop: Shop) -> None:
+    quarantine = shop.central / "quarantine" / shop.code
+    for number in range(_quarantine.MOST_ENTRIES):
+        (quarantine / f"20261122T000000Z-{number}").mkdir()
+    name = next(each for each in shop.made() if each.startswith("config-"))
+    (shop.local / f"{name}.manifest.json.sig").write_text("no signature")
+    report = shop.pull()
+    assert name in report["details"]["refused"]
+    assert len(list(quarantine.iterdir())) == _quarantine.MOST_ENTRIES
+
+
+def test_what_is_too_large_is_kept_aside_without_its_bytes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_quarantine, "MOST_BYTES", 8000)
+    name = next(each for each in shop.made() if each.startswith("config-"))
+    (shop.local / name).write_bytes(bytes(9000))
+    shop.pull()
+    (kept,) = (shop.central / "quarantine" / shop.code).iterdir()
+    assert sorted(path.name for path in kept.iterdir()) == [
+        f"{name}.manifest.json",
+        f"{name}.manifest.json.sig",
+        "reason.json",
+    ]
 
 
 def test_a_quarantine_that_cannot_be_written_keeps_nothing_from_being_adopted(shop: Shop) -> None:

@@ -221,7 +221,7 @@ def test_odd_names_come_nowhere(shop: Shop, name: str) -> None:
     assert sorted(path.name for path in shop.central.iterdir()) == ["branches", "incoming", "quarantine"]
 
 
-@pytest.mark.parametrize("kind", ["symlink", "fifo", "directory"])
+@pytest.mark.parametrize("kind", ["symlink", "symlink to its like", "fifo", "directory"])
 def test_what_the_pulling_account_could_plant_is_never_followed(shop: Shop, kind: str) -> None:
     """As if a fault in rsync had given the branch that account: root must not be led astray."""
     secret = shop.root / "secret"
@@ -233,9 +233,10 @@ def test_what_the_pulling_account_could_plant_is_never_followed(shop: Shop, kind
     for path in shop.place.iterdir():
         path.unlink()
     target = shop.incoming / name
+    like = shutil.copy(target, shop.root / "like")
     target.unlink()
-    if kind == "symlink":
-        target.symlink_to(secret)
+    if kind.startswith("symlink"):
+        target.symlink_to(secret if kind == "symlink" else like)
     elif kind == "fifo":
         os.mkfifo(target)
     else:

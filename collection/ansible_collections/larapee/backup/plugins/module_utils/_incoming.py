@@ -183,8 +183,6 @@ class Adopter:
             raise RefusedError(f"unusable manifest: {exc}") from exc
         if manifest.artifact != name:
             raise RefusedError(f"its manifest describes {manifest.artifact}")
-        if manifest.branch != self._inbox.branch:
-            raise RefusedError(f"it belongs to {manifest.branch}, not to {self._inbox.branch}")
         return manifest
 
     def _check_time(self, manifest: Manifest) -> None:
