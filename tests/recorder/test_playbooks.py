@@ -338,6 +338,7 @@ REPORT = """
     larapee_backup_reports:
       branch-001: {artifacts: [], details: {adopted: 3}, recovery_point: "2026-11-22T03:00:07Z"}
       branch-002: {details: {}, error: "Failed to pull branch-002: it refused."}
+      "7": {details: {}}
 """
 
 
@@ -359,3 +360,15 @@ def test_a_play_for_no_branch_is_refused(stage: Stage) -> None:
     assert code == 2
     assert "it is for no branch" in output
     assert stage.row().status == "failed"
+
+
+def test_a_branch_that_nothing_was_done_for_is_a_failed_row(stage: Stage) -> None:
+    """As when a name is mistyped, or its host is not in the group: silence is no success."""
+    four = MANY.replace("7]", "7, branch-009]")
+    code, output = stage.play(stage.playbook(four + GUARD + REPORT + CLOSE, kind="sync"))
+    assert code == 2
+    assert "Failed to finish 2 of 4 branches: branch-002; branch-009" in output
+    rows = {row.branch: row for row in stage.rows()}
+    assert rows["branch-001"].status == "success"
+    assert rows["branch-009"].status == "failed"
+    assert "Failed to do anything for this branch" in str(rows["branch-009"].error)

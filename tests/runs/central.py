@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.larapee.backup.plugins.module_utils import _io, _runs_import, _signature
@@ -81,3 +82,21 @@ class Central:
         again = self.take()[branch]
         assert again == (0, first[1])
         return first[1][name]
+
+    def playbook(self, *roles: str) -> str:
+        """A guarded play on central of *roles*; the pull, which tells of each branch, is none of them."""
+        guard = "larapee.backup.guard"
+        told = {
+            "ansible.builtin.include_role": {"name": guard, "tasks_from": "report"},
+            "vars": {"larapee_backup_reports": {BRANCH: {}, OTHER: {}}},
+        }
+        play = {
+            "hosts": "central",
+            "gather_facts": False,
+            "roles": [{"role": each} for each in (guard, *(f"larapee.backup.{name}" for name in roles))],
+            "tasks": [told],
+            "post_tasks": [{"ansible.builtin.import_role": {"name": guard, "tasks_from": "close"}}],
+        }
+        path = self.machine.top / "play.yml"
+        path.write_text(json.dumps([play]), encoding="utf-8")
+        return str(path)

@@ -159,11 +159,6 @@ def test_notes_of_files_that_went_go_as_well(central: Central) -> None:
 
 
 def play_role(central: Central, *arguments: str, **variables: Any) -> tuple[int, str]:
-    playbook = central.machine.top / "import.yml"
-    roles = [{"role": f"larapee.backup.{name}"} for name in ("guard", "import_runs")]
-    close = {"ansible.builtin.import_role": {"name": "larapee.backup.guard", "tasks_from": "close"}}
-    play = {"hosts": "central", "gather_facts": False, "roles": roles, "post_tasks": [close]}
-    playbook.write_text(json.dumps([play]), encoding="utf-8")
     options = {
         "larapee_backup_kind": "sync",
         "larapee_backup_branches": [BRANCH, OTHER],
@@ -172,7 +167,9 @@ def play_role(central: Central, *arguments: str, **variables: Any) -> tuple[int,
         "larapee_backup_state_path": str(central.machine.state),
         **variables,
     }
-    return central.machine.play(str(playbook), *arguments, groups={"central": {"central": {}}}, **options)
+    return central.machine.play(
+        central.playbook("import_runs"), *arguments, groups={"central": {"central": {}}}, **options
+    )
 
 
 def test_the_role_imports_and_the_rows_of_the_pull_tell_of_it(central: Central) -> None:

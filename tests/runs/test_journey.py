@@ -32,13 +32,8 @@ def run_of_branch(branch: Machine, keys: Path) -> None:
 def sweep(central: Central, branch: Machine) -> None:
     """What the pull brings, then what central makes of it."""
     shutil.copytree(branch.top / "local", central.incoming / BRANCH, dirs_exist_ok=True)
-    playbook = central.machine.top / "sweep.yml"
-    roles = [{"role": f"larapee.backup.{name}"} for name in ("guard", "import_runs", "missed_runs")]
-    close = {"ansible.builtin.import_role": {"name": "larapee.backup.guard", "tasks_from": "close"}}
-    play = {"hosts": "central", "gather_facts": False, "roles": roles, "post_tasks": [close]}
-    playbook.write_text(json.dumps([play]), encoding="utf-8")
     code, output = central.machine.play(
-        str(playbook),
+        central.playbook("import_runs", "missed_runs"),
         groups={"central": {"central": {}}},
         larapee_backup_kind="sync",
         larapee_backup_branches=[BRANCH, OTHER],

@@ -212,18 +212,14 @@ def test_the_table_of_a_server_tells_and_settles_as_well(watch: Watch, server: T
 
 def test_the_role_tells_the_recorder_what_each_branch_misses(central: Central) -> None:
     """With what is expected of each branch, and its time zone, as variables of its host."""
-    playbook = central.machine.top / "missed.yml"
-    roles = [{"role": f"larapee.backup.{name}"} for name in ("guard", "missed_runs")]
-    close = {"ansible.builtin.import_role": {"name": "larapee.backup.guard", "tasks_from": "close"}}
-    play = {"hosts": "central", "gather_facts": False, "roles": roles, "post_tasks": [close]}
-    playbook.write_text(json.dumps([play]), encoding="utf-8")
+    playbook = central.playbook("missed_runs")
     local = {"larapee_backup_time_zone": "Europe/Berlin", "larapee_backup_expected": {"log": 60}}
     groups = {
         "central": {"central": {}},
         "branches": {"shop-1": {"larapee_backup_branch": BRANCH, **local}, "shop-2": {"larapee_backup_branch": OTHER}},
     }
     options = {"larapee_backup_kind": "sync", "larapee_backup_branches": [BRANCH, OTHER]}
-    code, output = central.machine.play(str(playbook), groups=groups, **options)
+    code, output = central.machine.play(playbook, groups=groups, **options)
     assert code == 0, output
     note = central.machine.state / "missed.json"
     document = json.loads(note.read_text(encoding="utf-8"))
@@ -232,13 +228,13 @@ def test_the_role_tells_the_recorder_what_each_branch_misses(central: Central) -
     ago = (now() - 5 * HOUR).isoformat()
     document["since"] = dict.fromkeys(document["since"], ago)
     note.write_text(json.dumps(document), encoding="utf-8")
-    code, output = central.machine.play(str(playbook), groups=groups, **options)
+    code, output = central.machine.play(playbook, groups=groups, **options)
     assert code == 0, output
     row, _earlier = central.machine.rows(branch=BRANCH, kind="sync")
     assert (row.status, row.details["missed_runs"]) == ("success", ["log"])
     assert [each.status for each in central.machine.rows(branch=BRANCH, kind="log")] == ["failed"]
     wrong = {**options, "larapee_backup_expected_at_central": {"verify": "at night"}}
-    code, output = central.machine.play(str(playbook), groups=groups, **wrong)
+    code, output = central.machine.play(playbook, groups=groups, **wrong)
     assert code == 0, output
     row = central.machine.rows(branch=BRANCH, kind="sync")[0]
     assert "Failed to read larapee_backup_expected: verify" in row.details["missed_runs_error"]
