@@ -54,7 +54,14 @@ def locked(seaweed: Seaweed) -> str:
 def opened(seaweed: Seaweed, tmp_path: Path) -> Callable[..., Store]:
     """The store of a bucket, as whoever holds a key."""
 
-    def at(url: str, *, key: tuple[str, str] = ADMIN, endpoint: str = "", **changes: object) -> Store:
+    def at(
+        url: str,
+        *,
+        key: tuple[str, str] = ADMIN,
+        endpoint: str = "",
+        uploads_path: str | None = None,
+        **changes: object,
+    ) -> Store:
         credentials = tmp_path / f"{key[0]}.ini"
         credentials.write_text(f"[s3]\naccess_key = {key[0]}\nsecret_key = {key[1]}\n")
         credentials.chmod(0o600)
@@ -66,6 +73,6 @@ def opened(seaweed: Seaweed, tmp_path: Path) -> Callable[..., Store]:
             "ca_file": str(seaweed.certificate),
             "allow_plain": False,
         }
-        return open_store({**options, **changes})
+        return open_store({**options, **changes}, uploads_path=uploads_path)
 
     return at

@@ -64,7 +64,7 @@ class Seaweed:
         argv = [weed, f"-logdir={directory}", "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         argv += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
         argv += ["-master.electionTimeout=1s", "-master.telemetry=false", "-master.volumeSizeLimitMB=256"]
-        argv += ["-volume.max=100", "-volume.preStopSeconds=0", "-filer", f"-filer.localSocket={directory}/filer.sock"]
+        argv += ["-volume.max=2000", "-volume.preStopSeconds=0", "-filer", f"-filer.localSocket={directory}/filer.sock"]
         argv += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={directory}/s3.json"]
         argv += [f"-s3.localSocket={directory}/s3.sock", "-s3.iam.readOnly=false"]
         argv += [f"-s3.cert.file={self.certificate}", f"-s3.key.file={directory}/key.pem"]

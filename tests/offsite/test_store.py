@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from ansible_collections.larapee.backup.plugins.module_utils._store._base import NotAsRecordedError
-from ansible_collections.larapee.backup.plugins.module_utils._store._s3 import PART_SIZE
+from ansible_collections.larapee.backup.plugins.module_utils._store._base import NotAsRecordedError, digest_of
+from ansible_collections.larapee.backup.plugins.module_utils._store._uploads import PART_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_what_is_put_comes_back(store: Store, tmp_path: Path, size: int) -> None
     version = store.put(ODD, **facts)
     assert [(each.key, each.size) for each in store.list("branch-001/")] == [(ODD, size)]
     assert store.list("branch-0011/") == []
-    assert store.sha256_of(version) == facts["sha256"]
+    assert digest_of(store, version) == facts["sha256"]
     with store.open(version) as stream:
         assert hashlib.sha256(stream.read()).hexdigest() == facts["sha256"]
     store.delete(version)

@@ -30,12 +30,15 @@ from ._store._base import NotAsRecordedError
 
 SUFFIX: t.Final = ".tar"
 CONTENTS_SUFFIX: t.Final = ".contents.json"
+# A file for each: the process may open 1,024 by default.
+MOST_ARTIFACTS: t.Final = 400
+_BLOCK = 1024 * 1024
 NAME: t.Final = re.compile(r"increments-\d{8}-\d{4}(-\d{2})?\.tar", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A tar in a temporary file at ``path``, and the small list of what it holds."""
+    """A tar at ``path``, which is this process's alone, and the small list of what it holds."""
 
     name: str
     path: str
@@ -55,19 +58,16 @@ def name_of(now: dt.datetime, taken: t.Container[str]) -> str:
 
 @contextlib.contextmanager
 def packed(name: str, entries: t.Sequence[Entry], directory: str) -> t.Iterator[Bundle]:
-    """The bundle *name* of *entries*, in a temporary file in *directory*; raises NotAsRecordedError.
+    """The bundle *name* of *entries*, in a file in *directory* that has no name; raises NotAsRecordedError.
 
     Each artifact is hashed as it passes: what is damaged at central is not buried in an archive as if it were whole.
     """
-    _io.ensure_directory(directory)
-    descriptor, path = tempfile.mkstemp(prefix=".increments-", dir=directory)
-    try:
-        with open(descriptor, "wb") as handle:
-            digest = _Digest(handle)
-            with tarfile.open(fileobj=t.cast("t.IO[bytes]", digest), mode="w|", format=tarfile.PAX_FORMAT) as tar:
-                for entry in entries:
-                    _add(tar, entry)
-            handle.flush()
+    with tempfile.TemporaryFile(prefix=".increments-", dir=directory) as handle:
+        digest = _Digest(handle)
+        with tarfile.open(fileobj=t.cast("t.IO[bytes]", digest), mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            for entry in entries:
+                _add(tar, entry)
+        handle.flush()
         contents = _io.json_bytes(
             {
                 "schema": 1,
@@ -77,9 +77,31 @@ def packed(name: str, entries: t.Sequence[Entry], directory: str) -> t.Iterator[
                 "artifacts": [{"name": each.name, "sha256": each.manifest.sha256} for each in entries],
             }
         )
-        yield Bundle(name, path, digest.size, digest.hexdigest(), contents)
-    finally:
-        os.unlink(path)
+        yield Bundle(name, f"/proc/self/fd/{handle.fileno()}", digest.size, digest.hexdigest(), contents)
+
+
+def members(stream: t.IO[bytes]) -> tuple[dict[str, str], str]:
+    """By name, the SHA-256 of each file in a tar, and that of the tar; what is no tar holds nothing."""
+    reader = _Hashing(stream)
+    found: dict[str, str] = {}
+    with (
+        contextlib.suppress(tarfile.TarError, ValueError),
+        tarfile.open(fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_BLOCK) as tar,
+    ):
+        for member in tar:
+            content = tar.extractfile(member)
+            if content is not None:
+                found[member.name] = _sha256(content)
+    for _block in iter(lambda: reader.read(_BLOCK), b""):
+        pass
+    return found, reader.hexdigest()
+
+
+def _sha256(handle: t.IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in iter(lambda: handle.read(_BLOCK), b""):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
@@ -90,6 +112,8 @@ def _add(tar: tarfile.TarFile, entry: Entry) -> None:
     for path, size, sha256 in facts:
         with open(path, "rb") as handle:
             hashing = _Hashing(handle)
+            if os.fstat(handle.fileno()).st_size != size:
+                raise NotAsRecordedError(f"the size of {os.path.basename(path)} is not that of its manifest")
             tar.addfile(_member(os.path.basename(path), size), t.cast("t.IO[bytes]", hashing))
             if hashing.hexdigest() != sha256 or handle.read(1):
                 raise NotAsRecordedError(f"the bytes of {os.path.basename(path)} are not those of its manifest")
@@ -133,4 +157,4 @@ class _Digest:
         return self._digest.hexdigest()
 
 
-__all__ = ("CONTENTS_SUFFIX", "NAME", "SUFFIX", "Bundle", "name_of", "packed")
+__all__ = ("CONTENTS_SUFFIX", "MOST_ARTIFACTS", "NAME", "SUFFIX", "Bundle", "members", "name_of", "packed")

@@ -11,15 +11,15 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
-import json
 import os
 import tempfile
 import typing as t
 
-from . import _bundle, _chain_check, _clock, _estate, _intact, _lock, _names
+from . import _bundle, _chain_check, _clock, _estate, _intact, _lease, _lock, _names
 from ._catalog import Entry
 from ._errors import BackupError
 from ._proofs import Proofs
@@ -31,7 +31,6 @@ COLD: t.Final = "cold"
 SHORTEST_LOCK: t.Final = 90
 LONGEST_LOCK: t.Final = 365
 _NAMED = 3
-_CONTENTS_LIMIT = 16 * 1024 * 1024
 # Servers keep whole seconds.
 _ROUNDING = dt.timedelta(seconds=2)
 
@@ -99,6 +98,7 @@ def copy_offsite(store: Store, request: OffsiteRequest, *, check_mode: bool = Fa
             )
         if not request.unlocked:
             store.require_lock()
+    store.require_versions()
     if check_mode:
         return _Copying(store, request).run(write=False)
     name = f"offsite-{request.target}-{request.branch}"
@@ -116,7 +116,6 @@ class _Copying:
         memory = os.path.join(request.state_path, "offsite", f"{request.target}-{request.branch}.json")
         self._shelf = Shelf(store, f"{request.branch}/", memory)
         self._outcome = OffsiteOutcome(request.branch, request.target, left_out=dict(self._catalogue.problems))
-        self._scratch = os.path.join(request.state_path, "offsite")
 
     def run(self, *, write: bool) -> OffsiteOutcome:
         entries = [each for each in self._catalogue.entries if self._is_signed(each)]
@@ -154,9 +153,14 @@ class _Copying:
             self._note_sent(entry)
             return True
         try:
-            versions = [self._find(each) or self._send(each) for each in _files(entry)]
+            with _lease.hold([entry]):
+                versions = [self._find(each) or self._send(each) for each in _files(entry)]
         except NotAsRecordedError as exc:
             self._outcome.left_out[entry.name] = str(exc)
+            return False
+        except BackupError as exc:
+            if exc.reason != "artifact_gone":
+                raise
             return False
         if write and self._request.target == COLD:
             for version in versions:
@@ -177,14 +181,12 @@ class _Copying:
     def _send(self, file: _File) -> Version:
         if file.content is None:
             return self._shelf.put(file.name, file.path, size=file.size, sha256=file.sha256)
-        with tempfile.NamedTemporaryFile(dir=self._scratch_directory()) as handle:
+        # In the place, which has room, and without a name: nothing of it stays, whatever ends this process.
+        with tempfile.TemporaryFile(dir=self._catalogue.directory) as handle:
             handle.write(file.content)
             handle.flush()
-            return self._shelf.put(file.name, handle.name, size=file.size, sha256=file.sha256)
-
-    def _scratch_directory(self) -> str:
-        os.makedirs(self._scratch, mode=0o700, exist_ok=True)
-        return self._scratch
+            path = f"/proc/self/fd/{handle.fileno()}"
+            return self._shelf.put(file.name, path, size=file.size, sha256=file.sha256)
 
     def _lock(self, version: Version, *, until: dt.datetime | None = None) -> None:
         """Let nobody remove *version* for the days of the request, and believe it only when it was read back."""
@@ -210,30 +212,52 @@ class _Copying:
         self._shelf.note_lock(version, found)
 
     def _bundle(self, entries: t.Sequence[Entry], *, write: bool) -> list[Entry]:
-        """Send those of *entries* that no bundle holds as one bundle; return those that are at the place then."""
-        held = self._bundled()
-        there = [each for each in entries if (each.name, each.manifest.sha256) in held]
+        """Send those of *entries* that no bundle holds, in bundles; return those that are at the place then."""
+        held = self._held(entries)
+        there = [each for each in entries if _identity(each) in held]
+        new = [each for each in entries if _identity(each) not in held]
         self._outcome.present += len(there)
-        new = [each for each in entries if each not in there]
-        if not new:
-            return there
+        for start in range(0, len(new), _bundle.MOST_ARTIFACTS):
+            there += self._send_bundle(new[start : start + _bundle.MOST_ARTIFACTS], write=write)
+        return there
+
+    def _send_bundle(self, entries: t.Sequence[Entry], *, write: bool) -> list[Entry]:
         name = _bundle.name_of(self._now, self._shelf.names())
         if not write:
-            self._outcome.sent.append({"name": name, "size": sum(each.manifest.size for each in new), "sha256": ""})
-            return [*there, *new]
+            self._outcome.sent.append({"name": name, "size": sum(each.manifest.size for each in entries), "sha256": ""})
+            return list(entries)
+        with contextlib.ExitStack() as leases:
+            whole = [each for each in entries if self._is_whole(each, leases)]
+            if not whole:
+                return []
+            try:
+                with _bundle.packed(name, whole, self._catalogue.directory) as bundle:
+                    version = self._shelf.put(name, bundle.path, size=bundle.size, sha256=bundle.sha256)
+                    listed = self._send(_small(name + _bundle.CONTENTS_SUFFIX, bundle.contents))
+            except NotAsRecordedError as exc:
+                self._outcome.left_out[name] = str(exc)
+                return []
+        for each in (version, listed):
+            self._lock(each)
+        self._lock_bases(whole)
+        self._shelf.note_contents(version, map(_identity, whole), sha256=bundle.sha256)
+        self._outcome.sent.append({"name": name, "size": bundle.size, "sha256": bundle.sha256})
+        return whole
+
+    def _is_whole(self, entry: Entry, leases: contextlib.ExitStack) -> bool:
+        """One that rotted is left out by itself, and not with all that would be in its bundle."""
         try:
-            with _bundle.packed(name, new, self._scratch_directory()) as bundle:
-                stored = [self._shelf.put(name, bundle.path, size=bundle.size, sha256=bundle.sha256)]
-                facts = {"name": name, "size": bundle.size, "sha256": bundle.sha256}
-                stored.append(self._send(_small(name + _bundle.CONTENTS_SUFFIX, bundle.contents)))
-        except NotAsRecordedError as exc:
-            self._outcome.left_out[name] = str(exc)
-            return there
-        for version in stored:
-            self._lock(version)
-        self._lock_bases(new)
-        self._outcome.sent.append(facts)
-        return [*there, *new]
+            leases.enter_context(_lease.hold([entry]))
+            _intact.check_bytes(entry)
+            _intact.check_companion(entry)
+        except _intact.NotIntactError as exc:
+            self._outcome.left_out[entry.name] = str(exc)
+            return False
+        except BackupError as exc:
+            if exc.reason != "artifact_gone":
+                raise
+            return False
+        return True
 
     def _lock_bases(self, increments: t.Iterable[Entry]) -> None:
         """A base is worth as long as its last dependant: it is locked at least as long."""
@@ -246,22 +270,29 @@ class _Copying:
                     if version is not None:
                         self._lock(version, until=until)
 
-    def _bundled(self) -> set[tuple[str, str]]:
-        """Name and SHA-256 of what the bundles there hold, as their lists say; a bundle without its list is none."""
-        found = set()
-        for name in self._shelf.names():
-            if name.endswith(_bundle.CONTENTS_SUFFIX):
-                found |= self._shelf_contents(name)
+    def _held(self, entries: t.Sequence[Entry]) -> set[tuple[str, str]]:
+        """Those of *entries* that bundles there hold: of bundles that central does not remember, as their bytes say."""
+        found: set[tuple[str, str]] = set()
+        for name in sorted(self._shelf.names()):
+            if _bundle.NAME.fullmatch(name):
+                known = self._shelf.contents(name)
+                found |= self._read_bundle(name, entries) if known is None else known
         return found
 
-    def _shelf_contents(self, name: str) -> set[tuple[str, str]]:
+    def _read_bundle(self, name: str, entries: t.Sequence[Entry]) -> set[tuple[str, str]]:
+        """What its list says, and the tar as well, whoever holds the writer's key can say; what is signed he cannot."""
         for version in self._shelf.versions(name):
-            document = _bundle_document(self._shelf.store, version)
-            bundle = name[: -len(_bundle.CONTENTS_SUFFIX)]
-            if document.get("artifact") == bundle and self._shelf.find(
-                bundle, size=document.get("size", -1), sha256=document.get("sha256", "")
-            ):
-                return {(each["name"], each["sha256"]) for each in document.get("artifacts", ())}
+            with self._shelf.store.open(version) as stream:
+                members, sha256 = _bundle.members(stream)
+            held = {
+                _identity(each)
+                for each in entries
+                if all(members.get(file.name) == file.sha256 for file in _files(each))
+            }
+            self._shelf.note_contents(version, held, sha256=sha256)
+            if held:
+                self._lock(version)
+                return held
         return set()
 
 
@@ -292,15 +323,8 @@ def _small(name: str, content: bytes) -> _File:
     return _File(name, "", len(content), hashlib.sha256(content).hexdigest(), content)
 
 
-def _bundle_document(store: Store, version: Version) -> dict[str, t.Any]:
-    """The list of a bundle; one that is unusable lists nothing, and what it may hold is sent again."""
-    with store.open(version) as stream:
-        raw = stream.read(_CONTENTS_LIMIT)
-    try:
-        document = json.loads(raw)
-        return document if isinstance(document, dict) else {}
-    except ValueError:
-        return {}
+def _identity(entry: Entry) -> tuple[str, str]:
+    return entry.name, entry.manifest.sha256
 
 
 __all__ = ("COLD", "HOT", "LONGEST_LOCK", "SHORTEST_LOCK", "OffsiteOutcome", "OffsiteRequest", "copy_offsite")

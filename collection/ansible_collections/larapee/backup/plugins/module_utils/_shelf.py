@@ -4,8 +4,8 @@
 
 """What central knows of a place offsite: which version of each object it stored, and until when that is locked.
 
-A listing tells names, versions and sizes, but not what is in them. This memory spares a question for each object; when
-it is lost, the place is asked again.
+A listing tells names, versions and sizes, but not what is in them, and metadata is what its writer says. This memory
+spares reading each object; when it is lost, they are read again.
 
 Private to larapee.backup: may change without notice.
 """
@@ -17,7 +17,7 @@ import os
 import typing as t
 
 from . import _io, _manifest
-from ._store._base import Store, Version
+from ._store._base import Store, Version, digest_of
 
 _LIMIT = 256 * _io.BLOCK_SIZE
 
@@ -37,13 +37,13 @@ class Shelf:
         self._memory = {key: fact for key, fact in self._memory.items() if self._listed_version(key, fact) is not None}
 
     def find(self, name: str, *, size: int, sha256: str) -> Version | None:
-        """The version of *name* with these bytes, as far as the place itself says; None when there is none."""
+        """The version of *name* with these bytes, which central stored or has read; None when there is none."""
         key = self.prefix + name
         fact = self._memory.get(key)
         if fact is not None and fact["sha256"] == sha256:
             return self._listed_version(key, fact)
         for version in self._listed.get(key, ()):
-            if version.size == size and self.store.sha256_of(version) == sha256:
+            if version.size == size and digest_of(self.store, version) == sha256:
                 self._note(version, sha256)
                 return version
         return None
@@ -70,6 +70,18 @@ class Shelf:
         fact = self._memory.get(version.key)
         if fact is not None and fact["version"] == version.version:
             fact["locked_until"] = _manifest.format_time(until)
+
+    def contents(self, name: str) -> set[tuple[str, str]] | None:
+        """What :meth:`note_contents` said of a bundle whose version is still there; None when nothing is known."""
+        fact = self._memory.get(self.prefix + name)
+        return None if fact is None or "artifacts" not in fact else {(each[0], each[1]) for each in fact["artifacts"]}
+
+    def note_contents(self, version: Version, artifacts: t.Iterable[tuple[str, str]], *, sha256: str) -> None:
+        """Remember that the bundle *version* holds *artifacts*, each a name with its SHA-256."""
+        known = self._memory.get(version.key)
+        if known is None or known["version"] != version.version:
+            self._note(version, sha256)
+        self._memory[version.key]["artifacts"] = sorted(artifacts)
 
     def save(self) -> None:
         _io.ensure_directory(os.path.dirname(self._path))

@@ -73,6 +73,8 @@ reports:
   returned: always
 """
 
+import os
+
 from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, estate_spec, fail, run_spec
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._estate import Report, each_branch
@@ -105,8 +107,9 @@ def main() -> None:
             lock_days=options["lock_days"],
             unlocked=options["unlocked"],
         )
+        uploads = os.path.join(options["state_path"], "offsite", f"{options['target']}-{branch}.uploads.json")
         # In the branch's own process: connections are not shared between processes.
-        return copy_offsite(open_store(options), request, check_mode=module.check_mode).report()
+        return copy_offsite(open_store(options, uploads_path=uploads), request, check_mode=module.check_mode).report()
 
     try:
         with interruptible():

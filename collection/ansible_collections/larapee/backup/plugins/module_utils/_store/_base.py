@@ -15,6 +15,8 @@ import datetime as dt
 import hashlib
 import typing as t
 
+_BLOCK = 1024 * 1024
+
 
 class NotAsRecordedError(Exception):
     """What was to be sent is not what its manifest says; nothing of it counts at the place."""
@@ -40,14 +42,14 @@ class Store(t.Protocol):
     def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
         """Store the file at *path*; raise NotAsRecordedError, and store nothing, when its bytes are others."""
 
-    def sha256_of(self, version: Version) -> str | None:
-        """What the place itself says of the bytes, None when it does not know."""
-
     def open(self, version: Version) -> contextlib.AbstractContextManager[t.IO[bytes]]:
         """The bytes, as a stream."""
 
     def delete(self, version: Version) -> None:
         """Remove one version for good."""
+
+    def require_versions(self) -> None:
+        """Raise BackupError where what is stored could be replaced under the same name and version."""
 
     def require_lock(self) -> None:
         """Raise BackupError unless what is stored here is locked by itself."""
@@ -57,6 +59,15 @@ class Store(t.Protocol):
 
     def lock(self, version: Version, until: dt.datetime) -> None:
         """Let nobody remove *version* before *until*; never shortens."""
+
+
+def digest_of(store: Store, version: Version) -> str:
+    """The SHA-256 of the bytes, all of them read: what the place says of them, whoever can write there can say."""
+    digest = hashlib.sha256()
+    with store.open(version) as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t.Iterator[bytes]:
@@ -77,4 +88,4 @@ def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t
         held = block
 
 
-__all__ = ("NotAsRecordedError", "Store", "Version", "blocks")
+__all__ = ("NotAsRecordedError", "Store", "Version", "blocks", "digest_of")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import os
 import typing as t
 
@@ -69,13 +68,6 @@ class DirectoryStore:
             _io.fsync_directory(directory)
         return Version(key, "", size)
 
-    def sha256_of(self, version: Version) -> str | None:
-        digest = hashlib.sha256()
-        with self.open(version) as handle:
-            for block in iter(lambda: handle.read(_BLOCK), b""):
-                digest.update(block)
-        return digest.hexdigest()
-
     @contextlib.contextmanager
     def open(self, version: Version) -> t.Iterator[t.IO[bytes]]:
         with self._errors("read", version.key), open(os.path.join(self._root, version.key), "rb") as handle:
@@ -84,6 +76,9 @@ class DirectoryStore:
     def delete(self, version: Version) -> None:
         with self._errors("remove", version.key):
             os.unlink(os.path.join(self._root, version.key))
+
+    def require_versions(self) -> None:
+        """Nothing to ask: only root can write here, and no file is replaced."""
 
     def require_lock(self) -> None:
         raise BackupError(

@@ -31,8 +31,11 @@ def store_spec() -> dict[str, t.Any]:
     }
 
 
-def open_store(options: t.Mapping[str, t.Any]) -> Store:
-    """The place at ``url``: an absolute directory, or ``s3://bucket/prefix``; raises BackupError."""
+def open_store(options: t.Mapping[str, t.Any], *, uploads_path: str | None = None) -> Store:
+    """The place at ``url``: an absolute directory, or ``s3://bucket/prefix``; raises BackupError.
+
+    What was begun to be uploaded and not ended is kept at *uploads_path*.
+    """
     url: str = options["url"]
     if os.path.isabs(url):
         return DirectoryStore(url)
@@ -55,6 +58,7 @@ def open_store(options: t.Mapping[str, t.Any]) -> Store:
         region=options["region"],
         ca_file=options["ca_file"],
         allow_plain=options["allow_plain"],
+        uploads_path=uploads_path,
     )
 
 

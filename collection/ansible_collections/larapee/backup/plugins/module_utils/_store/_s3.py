@@ -13,24 +13,20 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import base64
-import collections
-import concurrent.futures
 import configparser
 import contextlib
 import datetime as dt
-import hashlib
 import importlib
 import os
+import ssl
 import stat
 import typing as t
 import urllib.parse
 
 from .._errors import BackupError
 from ._base import NotAsRecordedError, Version, blocks
+from ._uploads import PART_SIZE, Begun, Upload, part_size
 
-# Below one part an object is sent at once; memory is bounded by the parts in flight.
-PART_SIZE: t.Final = 16 * 1024 * 1024
-_IN_FLIGHT = 4
 _METADATA = "larapee-sha256"
 _SECTION = "s3"
 
@@ -38,9 +34,10 @@ _SECTION = "s3"
 class S3Store:
     """One bucket, as one identity. ``prefix`` goes before every key."""
 
-    def __init__(self, client: t.Any, bucket: str, prefix: str) -> None:
+    def __init__(self, client: t.Any, bucket: str, prefix: str, begun: Begun) -> None:
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._client = client
+        self._begun = begun
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -58,7 +55,7 @@ class S3Store:
 
     def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
         with self._errors("store", key), open(path, "rb") as handle:
-            content = blocks(handle, PART_SIZE, size=size, sha256=sha256)
+            content = blocks(handle, part_size(size), size=size, sha256=sha256)
             if size <= PART_SIZE:
                 answer = self._client.put_object(
                     Body=b"".join(content),
@@ -67,49 +64,9 @@ class S3Store:
                     **self._of(key),
                 )
             else:
-                answer = self._put_parts(key, content, sha256)
+                upload = Upload(self._client, self._begun, self._of(key), {_METADATA: sha256})
+                answer = upload.put(content, sha256)
         return Version(key, answer.get("VersionId", "null"), size)
-
-    def _put_parts(self, key: str, content: t.Iterator[bytes], sha256: str) -> t.Any:
-        upload = self._client.create_multipart_upload(
-            Metadata={_METADATA: sha256}, ChecksumAlgorithm="SHA256", **self._of(key)
-        )["UploadId"]
-        try:
-            with concurrent.futures.ThreadPoolExecutor(_IN_FLIGHT) as pool:
-                parts = self._send_parts(pool, key, upload, content)
-            return self._client.complete_multipart_upload(
-                UploadId=upload, MultipartUpload={"Parts": parts}, **self._of(key)
-            )
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self._client.abort_multipart_upload(UploadId=upload, **self._of(key))
-            raise
-
-    def _send_parts(
-        self, pool: concurrent.futures.Executor, key: str, upload: str, content: t.Iterator[bytes]
-    ) -> t.Sequence[dict[str, t.Any]]:
-        running: collections.deque[concurrent.futures.Future[dict[str, t.Any]]] = collections.deque()
-        done = []
-        for number, block in enumerate(content, start=1):
-            if len(running) == _IN_FLIGHT:
-                done.append(running.popleft().result())
-            running.append(pool.submit(self._send_part, key, upload, number, block))
-        return [*done, *(each.result() for each in running)]
-
-    def _send_part(self, key: str, upload: str, number: int, block: bytes) -> dict[str, t.Any]:
-        checksum = _base64(hashlib.sha256(block).digest())
-        answer = self._client.upload_part(
-            UploadId=upload, PartNumber=number, Body=block, ChecksumSHA256=checksum, **self._of(key)
-        )
-        # Only what the server answered may be repeated to it: one that knows no checksums refuses them here.
-        kept = {"ChecksumSHA256": checksum} if answer.get("ChecksumSHA256") else {}
-        return {"PartNumber": number, "ETag": answer["ETag"], **kept}
-
-    def sha256_of(self, version: Version) -> str | None:
-        with self._errors("look at", version.key):
-            answer = self._client.head_object(VersionId=version.version, **self._of(version.key))
-        found = answer["Metadata"].get(_METADATA)
-        return None if found is None else str(found)
 
     @contextlib.contextmanager
     def open(self, version: Version) -> t.Iterator[t.IO[bytes]]:
@@ -121,6 +78,16 @@ class S3Store:
     def delete(self, version: Version) -> None:
         with self._errors("remove", version.key):
             self._client.delete_object(VersionId=version.version, **self._of(version.key))
+
+    def require_versions(self) -> None:
+        with self._errors("read the versioning of", ""):
+            versioning = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
+        if versioning != "Enabled":
+            raise BackupError(
+                f"Failed to copy to {self.url}: the bucket keeps no versions, and whoever holds the writer's key could "
+                "replace what was stored. Enable its versioning.",
+                reason="no_versions",
+            )
 
     def require_lock(self) -> None:
         with self._errors("read the lock of", ""):
@@ -175,12 +142,14 @@ class S3Store:
             yield
         except (BackupError, NotAsRecordedError):
             raise
-        except OSError as exc:
-            raise BackupError(f"Failed to {verb} {key}: {exc}. Check central's disk.", reason="store_failed") from exc
         except Exception as exc:
-            if not type(exc).__module__.startswith(("botocore", "boto3", "urllib3")):
+            # Some of theirs are OSErrors as well.
+            theirs = type(exc).__module__.startswith(("botocore", "boto3", "urllib3"))
+            if theirs or isinstance(exc, (ConnectionError, TimeoutError, ssl.SSLError)):
+                raise self._store_error(verb, key, exc) from exc
+            if not isinstance(exc, OSError):
                 raise
-            raise self._store_error(verb, key, exc) from exc
+            raise BackupError(f"Failed to {verb} {key}: {exc}. Check central's disk.", reason="store_failed") from exc
 
     def _store_error(self, verb: str, key: str, exc: Exception) -> BackupError:
         response = getattr(exc, "response", None)
@@ -204,7 +173,14 @@ class S3Store:
 
 
 def open_bucket(
-    url: str, *, endpoint: str, credentials_file: str, region: str, ca_file: str | None, allow_plain: bool
+    url: str,
+    *,
+    endpoint: str,
+    credentials_file: str,
+    region: str,
+    ca_file: str | None,
+    allow_plain: bool,
+    uploads_path: str | None = None,
 ) -> S3Store:
     """Open ``s3://bucket/prefix``; raises BackupError. Nothing is asked of the server yet."""
     parts = urllib.parse.urlsplit(url)
@@ -233,7 +209,7 @@ def open_bucket(
             reason="tool_missing",
         ) from exc
     client = session.client("s3", endpoint_url=endpoint or None, config=config, verify=ca_file or True)
-    return S3Store(client, parts.netloc, parts.path.strip("/"))
+    return S3Store(client, parts.netloc, parts.path.strip("/"), Begun(uploads_path))
 
 
 def _credentials(path: str) -> tuple[str, str]:
@@ -260,4 +236,4 @@ def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-__all__ = ("PART_SIZE", "S3Store", "open_bucket")
+__all__ = ("S3Store", "open_bucket")
