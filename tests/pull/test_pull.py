@@ -197,6 +197,8 @@ def test_an_older_tip_is_not_taken(shop: Shop) -> None:
     newest = (shop.place / "tip.json").read_bytes()
     for name, content in old.items():
         (shop.local / name).write_bytes(content)
+        # To rsync a file of the same size and second is the same file.
+        os.utime(shop.local / name, (time.time() + 2, time.time() + 2))
     report = shop.pull()
     assert report["details"]["tip"] == "it is older than the one that central has"
     assert (shop.place / "tip.json").read_bytes() == newest
