@@ -29,7 +29,7 @@ MOST_PARTS: t.Final = 10_000
 _IN_FLIGHT = 4
 _LIMIT = _io.BLOCK_SIZE
 # The server has forgotten the upload, or somebody has changed it: the next run begins anew.
-_LOST = ("NoSuchUpload", "InvalidPart", "InvalidRequest")
+_LOST = ("NoSuchUpload", "InvalidPart", "InvalidRequest", "BadDigest")
 
 
 def part_size(size: int) -> int:
