@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from ansible_collections.larapee.backup.plugins.module_utils._errors import Back
 from ansible_collections.larapee.backup.plugins.module_utils._store._base import digest_of
 from ansible_collections.larapee.backup.plugins.module_utils._store._uploads import PART_SIZE, part_size
 from tests.central.central import CODES, Central
-from tests.offsite.door import Door, door
+from tests.offsite.door import UNLIMITED, Door, door
 from tests.offsite.test_copy import copied
 
 if TYPE_CHECKING:
@@ -86,12 +87,12 @@ def test_an_upload_that_was_cut_off_goes_on(
     way: Door, bucket: str, opened: Callable[..., Store], tmp_path: Path, large: dict[str, Any]
 ) -> None:
     uploads = tmp_path / "uploads.json"
-    way.bytes_left = 4 * PART_SIZE + PART_SIZE // 2
+    way.let_pass(4 * PART_SIZE + PART_SIZE // 2)
     with pytest.raises(BackupError, match="Check the storage and the way to it") as caught:
         opened(f"s3://{bucket}", endpoint=way.endpoint, uploads_path=str(uploads)).put(KEY, **large)
     assert caught.value.reason == "store_failed"
     assert list(opened(f"s3://{bucket}").list(f"{CODE}/")) == []
-    way.bytes_left, way.passed = None, 0
+    way.let_pass(UNLIMITED)
     store = opened(f"s3://{bucket}", endpoint=way.endpoint, uploads_path=str(uploads))
     assert digest_of(store, store.put(KEY, **large)) == large["sha256"]
     assert way.passed < 5 * PART_SIZE
@@ -117,6 +118,7 @@ def test_an_upload_whose_process_was_killed_goes_on(
         while way.passed < 2 * PART_SIZE and time.monotonic() < deadline:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
+    assert way.passed >= 2 * PART_SIZE
     assert process.returncode == -signal.SIGKILL
     store = opened(f"s3://{bucket}", uploads_path=str(uploads))
     assert digest_of(store, store.put(KEY, **large)) == large["sha256"]
@@ -134,7 +136,8 @@ def test_an_upload_that_somebody_meddled_with_ends_right(
     fault: str,
 ) -> None:
     uploads = tmp_path / "uploads.json"
-    way.bytes_left = 3 * PART_SIZE
+    # The fifth part is only sent when the first was answered.
+    way.let_pass(5 * PART_SIZE + PART_SIZE // 2)
     with pytest.raises(BackupError):
         opened(f"s3://{bucket}", endpoint=way.endpoint, uploads_path=str(uploads)).put(KEY, **large)
     where = {"Bucket": bucket, "Key": KEY, "UploadId": json.loads(uploads.read_text())[KEY]["id"]}
@@ -243,22 +246,95 @@ def test_one_rotten_increment_is_left_out_of_the_bundle_alone(
     assert whole
     with open(rotten.path, "r+b") as handle:
         handle.truncate(rotten.manifest.size - 1)
-    outcome = copied(central, opened(f"s3://{locked}"), "cold")
+    store = opened(f"s3://{locked}")
+    outcome = copied(central, store, "cold")
     assert set(outcome.left_out) == {rotten.name}
-    assert any(each["name"].startswith("increments-") for each in outcome.sent)
+    (name,) = (each["name"] for each in outcome.sent if each["name"].startswith("increments-"))
+    with store.open(next(iter(store.list(f"{CODE}/{name}")))) as stream:
+        members, _sha256 = _bundle.members(stream)
+    assert {each.name: each.manifest.sha256 for each in whole}.items() <= members.items()
+    assert rotten.name not in members
 
 
-def test_many_increments_are_several_bundles(
-    central: Central, tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+def test_more_increments_than_open_files_are_one_bundle(
+    central: Central, tmp_path: Path, opened: Callable[..., Store]
 ) -> None:
-    monkeypatch.setattr(_bundle, "MOST_ARTIFACTS", 1)
+    branch = central.branch(CODE, runs=1)
+    for _each in range(40):
+        branch.pass_hours(0.1)
+        branch.run("log")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 30, hard))
+    try:
+        sent = copied(central, opened(str(tmp_path / "place")), "cold", unlocked=True).sent
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len([each for each in sent if each["name"].startswith("increments-")]) == 1
+
+
+class KilledError(BaseException):
+    """As SIGKILL is to a program: nobody catches it."""
+
+
+def lock_of(seaweed: Seaweed, bucket: str, key: str) -> dt.datetime:
+    found: dt.datetime = seaweed.client().get_object_retention(Bucket=bucket, Key=key)["Retention"]["RetainUntilDate"]
+    return found
+
+
+def test_a_bundle_whose_run_died_before_the_locks_gets_them_and_so_do_its_bases(
+    central: Central, locked: str, seaweed: Seaweed, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    store = opened(f"s3://{locked}")
+    copied(central, store, "cold", lock_days=90)
+    branch.run("log")
+
+    def killed(*_arguments: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "lock", killed)
+        with pytest.raises(KilledError):
+            copied(central, store, "cold", lock_days=200)
+    assert copied(central, store, "cold", lock_days=200).sent == []
+    due = dt.datetime.now(dt.UTC) + dt.timedelta(days=199)
+    (bundle,) = (each.key for each in store.list(f"{CODE}/increments-") if each.key.endswith(".tar"))
+    (base,) = (each.name for each in entries(branch) if each.manifest.kind == "db_full")
+    assert lock_of(seaweed, locked, bundle) > due
+    assert lock_of(seaweed, locked, f"{CODE}/{base}") > due
+
+
+def test_a_preview_locks_nothing(central: Central, locked: str, seaweed: Seaweed, opened: Callable[..., Store]) -> None:
     branch = central.branch(CODE, runs=1)
     branch.run("log")
-    count = sum(each.manifest.kind.endswith("_increment") for each in entries(branch))
-    store = opened(str(tmp_path / "place"))
-    sent = [each["name"] for each in copied(central, store, "cold", unlocked=True).sent]
-    assert len({name for name in sent if name.startswith("increments-")}) == count > 1
-    assert copied(central, store, "cold", unlocked=True).sent == []
+    store = opened(f"s3://{locked}")
+    copied(central, store, "cold", lock_days=90)
+    keys = [each.key for each in store.list(f"{CODE}/")]
+    before = {key: lock_of(seaweed, locked, key) for key in keys}
+    forget(central, "cold")
+    copied(central, store, "cold", lock_days=200, check_mode=True)
+    assert {key: lock_of(seaweed, locked, key) for key in keys} == before
+
+
+def test_an_upload_that_no_run_will_end_is_aborted(
+    way: Door,
+    central: Central,
+    seaweed: Seaweed,
+    bucket: str,
+    opened: Callable[..., Store],
+    tmp_path: Path,
+    large: dict[str, Any],
+) -> None:
+    """As that of a bundle, which has another name the next time."""
+    central.branch(CODE, runs=1)
+    uploads = tmp_path / "uploads.json"
+    way.let_pass(PART_SIZE)
+    with pytest.raises(BackupError):
+        opened(f"s3://{bucket}", endpoint=way.endpoint, uploads_path=str(uploads)).put(KEY, **large)
+    assert len(seaweed.client().list_multipart_uploads(Bucket=bucket)["Uploads"]) == 1
+    copied(central, opened(f"s3://{bucket}", uploads_path=str(uploads)))
+    assert "Uploads" not in seaweed.client().list_multipart_uploads(Bucket=bucket)
+    assert json.loads(uploads.read_text()) == {}
 
 
 def test_what_retention_removes_meanwhile_is_no_failure(
@@ -266,17 +342,16 @@ def test_what_retention_removes_meanwhile_is_no_failure(
 ) -> None:
     branch = central.branch(CODE, runs=1)
     branch.run("log")
-    hold = _lease.hold
+    held = _lease.held
     gone = [entries(branch)[0].name, next(e.name for e in entries(branch) if e.manifest.kind.endswith("_increment"))]
 
-    def held(asked: Any) -> Any:
-        for each in asked:
-            if each.name in gone and os.path.exists(f"{each.path}.manifest.json"):
-                os.unlink(f"{each.path}.manifest.json")
-                os.unlink(each.path)
-        return hold(asked)
+    def removed_before(stack: Any, entry: Any) -> bool:
+        if entry.name in gone:
+            os.unlink(f"{entry.path}.manifest.json")
+            os.unlink(entry.path)
+        return held(stack, entry)
 
-    monkeypatch.setattr(_lease, "hold", held)
+    monkeypatch.setattr(_lease, "held", removed_before)
     outcome = copied(central, opened(str(tmp_path / "place")), "cold", unlocked=True)
     assert "error" not in outcome.report()
     assert not set(gone) & {each["name"] for each in outcome.sent}

@@ -59,7 +59,7 @@ def start(shop: Shop) -> subprocess.Popen[bytes]:
         "reserve": 0,
         "bandwidth": 500,
     }
-    way = {key: value for key, value in vars(shop.way()).items()}
+    way = vars(shop.way())
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "collection"), *sys.path])}
     return subprocess.Popen([sys.executable, "-c", program, json.dumps(facts), json.dumps(way)], env=environment)
 
@@ -114,6 +114,17 @@ def test_centrals_disk_fills(small: Shop, left: int) -> None:
     assert "error" not in report, report
     assert small.adopted() == small.made()
     assert defects(small.place, small.keys, small.state, small.code) == []
+
+
+def test_what_an_earlier_version_remembered_costs_another_look_and_nothing_else(shop: Shop) -> None:
+    shop.pull()
+    memory = shop.state / "pulled" / f"{shop.code}-all.json"
+    document = json.loads(memory.read_text())
+    document["schema"] = 1
+    del document["standing"]["damaged"]
+    memory.write_text(json.dumps(document))
+    report = shop.pull()
+    assert "error" not in report, report
 
 
 def test_a_key_that_is_no_longer_valid_signs_nothing(shop: Shop) -> None:

@@ -30,9 +30,6 @@ from ._store._base import NotAsRecordedError
 
 SUFFIX: t.Final = ".tar"
 CONTENTS_SUFFIX: t.Final = ".contents.json"
-# A file for each: the process may open 1,024 by default.
-MOST_ARTIFACTS: t.Final = 400
-_BLOCK = 1024 * 1024
 NAME: t.Final = re.compile(r"increments-\d{8}-\d{4}(-\d{2})?\.tar", re.ASCII)
 
 
@@ -86,22 +83,15 @@ def members(stream: t.IO[bytes]) -> tuple[dict[str, str], str]:
     found: dict[str, str] = {}
     with (
         contextlib.suppress(tarfile.TarError, ValueError),
-        tarfile.open(fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_BLOCK) as tar,
+        tarfile.open(fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_io.BLOCK_SIZE) as tar,
     ):
         for member in tar:
             content = tar.extractfile(member)
             if content is not None:
-                found[member.name] = _sha256(content)
-    for _block in iter(lambda: reader.read(_BLOCK), b""):
+                found[member.name] = _io.sha256_stream(content)
+    for _block in iter(lambda: reader.read(_io.BLOCK_SIZE), b""):
         pass
     return found, reader.hexdigest()
-
-
-def _sha256(handle: t.IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    for block in iter(lambda: handle.read(_BLOCK), b""):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
@@ -157,4 +147,4 @@ class _Digest:
         return self._digest.hexdigest()
 
 
-__all__ = ("CONTENTS_SUFFIX", "MOST_ARTIFACTS", "NAME", "SUFFIX", "Bundle", "members", "name_of", "packed")
+__all__ = ("CONTENTS_SUFFIX", "NAME", "SUFFIX", "Bundle", "members", "name_of", "packed")

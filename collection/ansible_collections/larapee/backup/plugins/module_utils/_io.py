@@ -123,6 +123,14 @@ def sha256_file(path: str) -> tuple[str, int]:
             size += count
 
 
+def sha256_stream(handle: t.IO[bytes]) -> str:
+    """Return the SHA-256 (hex) of what is left of *handle*, in bounded memory."""
+    digest = hashlib.sha256()
+    for block in iter(lambda: handle.read(BLOCK_SIZE), b""):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def free_bytes(path: str) -> int:
     """Bytes that an ordinary process may still write to the filesystem of *path*."""
     status = os.statvfs(path)
@@ -173,6 +181,7 @@ __all__ = (
     "require_private_file",
     "secret_descriptor",
     "sha256_file",
+    "sha256_stream",
     "sweep_unwritten",
     "write_file",
     "write_json",

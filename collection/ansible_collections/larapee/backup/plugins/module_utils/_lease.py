@@ -31,7 +31,7 @@ def hold(entries: t.Iterable[Entry]) -> t.Iterator[None]:
     """Keep *entries* from being removed; raise BackupError (``artifact_gone``) when one is gone or on its way."""
     with contextlib.ExitStack() as stack:
         for entry in entries:
-            if not _held(stack, entry):
+            if not held(stack, entry):
                 raise BackupError(
                     f"Failed to hold {entry.name}: retention has removed it meanwhile, or is removing it. Run again: "
                     "a newer set has replaced it.",
@@ -40,7 +40,8 @@ def hold(entries: t.Iterable[Entry]) -> t.Iterator[None]:
         yield
 
 
-def _held(stack: contextlib.ExitStack, entry: Entry) -> bool:
+def held(stack: contextlib.ExitStack, entry: Entry) -> bool:
+    """Keep *entry* from being removed while *stack* is open; False when it is gone or on its way."""
     for _attempt in range(_ATTEMPTS):
         if stack.enter_context(_locked(entry, fcntl.LOCK_SH)):
             return True
@@ -76,4 +77,4 @@ def _locked(entry: Entry, mode: int) -> t.Iterator[bool]:
         os.close(descriptor)
 
 
-__all__ = ("claim", "hold")
+__all__ = ("claim", "held", "hold")

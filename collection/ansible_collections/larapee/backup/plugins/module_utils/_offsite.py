@@ -19,7 +19,7 @@ import os
 import tempfile
 import typing as t
 
-from . import _bundle, _chain_check, _clock, _estate, _intact, _lease, _lock, _names
+from . import _bundle, _chain_check, _clock, _dirfd, _estate, _intact, _lease, _lock, _names
 from ._catalog import Entry
 from ._errors import BackupError
 from ._proofs import Proofs
@@ -31,6 +31,7 @@ COLD: t.Final = "cold"
 SHORTEST_LOCK: t.Final = 90
 LONGEST_LOCK: t.Final = 365
 _NAMED = 3
+_SPARE_DESCRIPTORS = 64
 # Servers keep whole seconds.
 _ROUNDING = dt.timedelta(seconds=2)
 
@@ -98,7 +99,8 @@ def copy_offsite(store: Store, request: OffsiteRequest, *, check_mode: bool = Fa
             )
         if not request.unlocked:
             store.require_lock()
-    store.require_versions()
+    if request.target == HOT or request.unlocked:
+        store.require_versions()
     if check_mode:
         return _Copying(store, request).run(write=False)
     name = f"offsite-{request.target}-{request.branch}"
@@ -129,6 +131,10 @@ class _Copying:
             if self._request.target == COLD:
                 loose = [each for each in entries if each.manifest.kind.endswith("_increment")]
                 there += self._bundle(loose, write=write)
+            if write:
+                # What cannot be cleared now is cleared by the next run, and no reason to lose the report of this one.
+                with contextlib.suppress(BackupError):
+                    self._shelf.abandon({name for each in entries for name in _artifact_names(each)})
         finally:
             if write:
                 self._shelf.save()
@@ -153,14 +159,12 @@ class _Copying:
             self._note_sent(entry)
             return True
         try:
-            with _lease.hold([entry]):
+            with contextlib.ExitStack() as lease:
+                if not _lease.held(lease, entry):
+                    return False
                 versions = [self._find(each) or self._send(each) for each in _files(entry)]
         except NotAsRecordedError as exc:
             self._outcome.left_out[entry.name] = str(exc)
-            return False
-        except BackupError as exc:
-            if exc.reason != "artifact_gone":
-                raise
             return False
         if write and self._request.target == COLD:
             for version in versions:
@@ -212,21 +216,19 @@ class _Copying:
         self._shelf.note_lock(version, found)
 
     def _bundle(self, entries: t.Sequence[Entry], *, write: bool) -> list[Entry]:
-        """Send those of *entries* that no bundle holds, in bundles; return those that are at the place then."""
-        held = self._held(entries)
+        """Send those of *entries* that no bundle holds as one bundle; return those that are at the place then."""
+        held = self._held(entries, write=write)
         there = [each for each in entries if _identity(each) in held]
         new = [each for each in entries if _identity(each) not in held]
         self._outcome.present += len(there)
-        for start in range(0, len(new), _bundle.MOST_ARTIFACTS):
-            there += self._send_bundle(new[start : start + _bundle.MOST_ARTIFACTS], write=write)
-        return there
+        return [*there, *self._send_bundle(new, write=write)] if new else there
 
     def _send_bundle(self, entries: t.Sequence[Entry], *, write: bool) -> list[Entry]:
         name = _bundle.name_of(self._now, self._shelf.names())
         if not write:
             self._outcome.sent.append({"name": name, "size": sum(each.manifest.size for each in entries), "sha256": ""})
             return list(entries)
-        with contextlib.ExitStack() as leases:
+        with _dirfd.many_descriptors(len(entries) + _SPARE_DESCRIPTORS), contextlib.ExitStack() as leases:
             whole = [each for each in entries if self._is_whole(each, leases)]
             if not whole:
                 return []
@@ -246,16 +248,13 @@ class _Copying:
 
     def _is_whole(self, entry: Entry, leases: contextlib.ExitStack) -> bool:
         """One that rotted is left out by itself, and not with all that would be in its bundle."""
+        if not _lease.held(leases, entry):
+            return False
         try:
-            leases.enter_context(_lease.hold([entry]))
             _intact.check_bytes(entry)
             _intact.check_companion(entry)
         except _intact.NotIntactError as exc:
             self._outcome.left_out[entry.name] = str(exc)
-            return False
-        except BackupError as exc:
-            if exc.reason != "artifact_gone":
-                raise
             return False
         return True
 
@@ -270,29 +269,30 @@ class _Copying:
                     if version is not None:
                         self._lock(version, until=until)
 
-    def _held(self, entries: t.Sequence[Entry]) -> set[tuple[str, str]]:
+    def _held(self, entries: t.Sequence[Entry], *, write: bool) -> set[tuple[str, str]]:
         """Those of *entries* that bundles there hold: of bundles that central does not remember, as their bytes say."""
         found: set[tuple[str, str]] = set()
         for name in sorted(self._shelf.names()):
             if _bundle.NAME.fullmatch(name):
                 known = self._shelf.contents(name)
-                found |= self._read_bundle(name, entries) if known is None else known
+                found |= self._read_bundle(name, entries, write=write) if known is None else known
         return found
 
-    def _read_bundle(self, name: str, entries: t.Sequence[Entry]) -> set[tuple[str, str]]:
-        """What its list says, and the tar as well, whoever holds the writer's key can say; what is signed he cannot."""
+    def _read_bundle(self, name: str, entries: t.Sequence[Entry], *, write: bool) -> set[tuple[str, str]]:
+        """What its list says, and the tar as well, whoever holds the writer's key can say; what is signed he cannot.
+
+        It may be one whose run ended before the locks: it is remembered only when it has them.
+        """
         for version in self._shelf.versions(name):
             with self._shelf.store.open(version) as stream:
                 members, sha256 = _bundle.members(stream)
-            held = {
-                _identity(each)
-                for each in entries
-                if all(members.get(file.name) == file.sha256 for file in _files(each))
-            }
-            self._shelf.note_contents(version, held, sha256=sha256)
-            if held:
+            held = [each for each in entries if _is_among(each, members)]
+            if held and write:
                 self._lock(version)
-                return held
+                self._lock_bases(held)
+            self._shelf.note_contents(version, map(_identity, held), sha256=sha256)
+            if held:
+                return set(map(_identity, held))
         return set()
 
 
@@ -321,6 +321,18 @@ def _files(entry: Entry) -> list[_File]:
 
 def _small(name: str, content: bytes) -> _File:
     return _File(name, "", len(content), hashlib.sha256(content).hexdigest(), content)
+
+
+def _artifact_names(entry: Entry) -> list[str]:
+    """Of the files that may be large."""
+    return [os.path.basename(each) for each in (entry.path, entry.companion_path) if each is not None]
+
+
+def _is_among(entry: Entry, members: t.Mapping[str, str]) -> bool:
+    """Whether all files of *entry* are among *members*, by name and SHA-256."""
+    if members.get(entry.name) != entry.manifest.sha256:
+        return False
+    return all(members.get(file.name) == file.sha256 for file in _files(entry))
 
 
 def _identity(entry: Entry) -> tuple[str, str]:

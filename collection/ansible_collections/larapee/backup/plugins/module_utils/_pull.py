@@ -31,6 +31,8 @@ ALL: t.Final = "all"
 LOG_MAX_SIZE: t.Final = 64 * 1024 * 1024
 _ACKNOWLEDGE_SECONDS = 60.0
 _ACKNOWLEDGE_AGAIN = dt.timedelta(hours=24)
+# Of another schema it is lost, which costs another look.
+_MEMORY_SCHEMA = 2
 _MEMORY_LIMIT = 64 * 1024 * 1024
 # Two hourly pulls: what the five-minute one leaves for its size has come by then.
 _WAIT_LIMIT = dt.timedelta(hours=2)
@@ -314,12 +316,14 @@ class _Pull:
             document = _io.read_json(self._path, limit=_MEMORY_LIMIT)
         except (OSError, ValueError):
             return empty
-        usable = document.get("schema") == 1 and all(type(document.get(key)) is type(empty[key]) for key in empty)
+        if document.get("schema") != _MEMORY_SCHEMA:
+            return empty
+        usable = all(type(document.get(key)) is type(empty[key]) for key in empty)
         return {key: document[key] for key in empty} if usable else empty
 
     def _save(self) -> None:
         _io.ensure_directory(os.path.dirname(self._path))
-        _io.write_json(self._path, {"schema": 1, **self._memory}, durable=False)
+        _io.write_json(self._path, {"schema": _MEMORY_SCHEMA, **self._memory}, durable=False)
 
 
 def _some(problems: t.Mapping[str, str]) -> str:

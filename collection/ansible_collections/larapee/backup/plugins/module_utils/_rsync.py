@@ -130,7 +130,7 @@ def fetch(
     if code == _PARTIAL:
         raise BackupError(
             f"Failed to bring all of {way.branch}: {said}. The rest came. Look at those files and their owner on the "
-            "branch, and at its disk.",
+            "branch, and at the disks of both.",
             reason="not_all_read",
         )
     why = (

@@ -54,6 +54,10 @@ class Shelf:
         self._note(version, sha256)
         return version
 
+    def abandon(self, wanted: t.Iterable[str]) -> None:
+        """Give up uploads of this branch that were cut off and that no run will end: only *wanted* are tried again."""
+        self.store.abandon({self.prefix + name for name in wanted})
+
     def names(self) -> set[str]:
         return {key[len(self.prefix) :] for key in self._listed}
 

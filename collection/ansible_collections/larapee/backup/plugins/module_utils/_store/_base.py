@@ -15,7 +15,7 @@ import datetime as dt
 import hashlib
 import typing as t
 
-_BLOCK = 1024 * 1024
+from .. import _io
 
 
 class NotAsRecordedError(Exception):
@@ -48,6 +48,9 @@ class Store(t.Protocol):
     def delete(self, version: Version) -> None:
         """Remove one version for good."""
 
+    def abandon(self, wanted: t.Container[str]) -> None:
+        """Give up what was begun to be stored under other keys than *wanted*, and never ended."""
+
     def require_versions(self) -> None:
         """Raise BackupError where what is stored could be replaced under the same name and version."""
 
@@ -63,11 +66,8 @@ class Store(t.Protocol):
 
 def digest_of(store: Store, version: Version) -> str:
     """The SHA-256 of the bytes, all of them read: what the place says of them, whoever can write there can say."""
-    digest = hashlib.sha256()
     with store.open(version) as stream:
-        for block in iter(lambda: stream.read(_BLOCK), b""):
-            digest.update(block)
-    return digest.hexdigest()
+        return _io.sha256_stream(stream)
 
 
 def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t.Iterator[bytes]:

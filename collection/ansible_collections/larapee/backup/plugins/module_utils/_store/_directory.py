@@ -77,6 +77,9 @@ class DirectoryStore:
         with self._errors("remove", version.key):
             os.unlink(os.path.join(self._root, version.key))
 
+    def abandon(self, wanted: t.Container[str]) -> None:
+        """Nothing to do: what is begun here ends or goes with its run."""
+
     def require_versions(self) -> None:
         """Nothing to ask: only root can write here, and no file is replaced."""
 

@@ -79,6 +79,14 @@ class S3Store:
         with self._errors("remove", version.key):
             self._client.delete_object(VersionId=version.version, **self._of(version.key))
 
+    def abandon(self, wanted: t.Container[str]) -> None:
+        for key, upload in self._begun.all():
+            if key[len(self._prefix) :] not in wanted:
+                # Whoever aborted it before us has done what is wanted.
+                with self._errors("give up", key), contextlib.suppress(self._client.exceptions.NoSuchUpload):
+                    self._client.abort_multipart_upload(UploadId=upload, Bucket=self._bucket, Key=key)
+                self._begun.forget(key)
+
     def require_versions(self) -> None:
         with self._errors("read the versioning of", ""):
             versioning = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")

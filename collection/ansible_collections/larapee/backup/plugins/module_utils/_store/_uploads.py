@@ -53,6 +53,10 @@ class Begun:
         known = self._known.get(key)
         return known["id"] if known is not None and known["of"] == of else None
 
+    def all(self) -> list[tuple[str, str]]:
+        """Each key with its upload."""
+        return [(key, known["id"]) for key, known in self._known.items()]
+
     def note(self, key: str, of: str, upload: str) -> None:
         self._known[key] = {"id": upload, "of": of}
         self._save()
