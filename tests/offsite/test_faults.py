@@ -352,9 +352,14 @@ def test_what_retention_removes_meanwhile_is_no_failure(
         return held(stack, entry)
 
     monkeypatch.setattr(_lease, "held", removed_before)
-    outcome = copied(central, opened(str(tmp_path / "place")), "cold", unlocked=True)
+    store = opened(str(tmp_path / "place"))
+    outcome = copied(central, store, "cold", unlocked=True)
     assert "error" not in outcome.report()
-    assert not set(gone) & {each["name"] for each in outcome.sent}
+    (bundle,) = (each for each in store.list(f"{CODE}/") if each.key.endswith(".tar"))
+    with store.open(bundle) as stream:
+        members, _sha256 = _bundle.members(stream)
+    assert members
+    assert not set(gone) & ({each["name"] for each in outcome.sent} | members.keys())
 
 
 def test_nothing_is_left_beside_the_artifacts(central: Central, tmp_path: Path, opened: Callable[..., Store]) -> None:
