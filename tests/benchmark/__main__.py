@@ -15,7 +15,23 @@ from typing import TYPE_CHECKING
 
 from larapee_runner.demo.server import ServerError
 
-from . import centrals, day, dumps, estate, files, machine, replays, report, seals, targets, verifies, wrapper
+from . import (
+    centrals,
+    day,
+    dumps,
+    estate,
+    files,
+    machine,
+    replays,
+    report,
+    seals,
+    sweeps,
+    targets,
+    transfers,
+    uploads,
+    verifies,
+    wrapper,
+)
 from .measure import Contestant, ContestantError, Meter, Stage
 from .settings import Settings, SettingsError, child_environment
 from .targets import Part
@@ -96,6 +112,31 @@ def _night(part: str, stage: Stage, meter: Meter, settings: Settings, what: str)
     return Part(part, title, centrals.PLAN, runs, int(first["read"]), {"artifacts": first["artifacts"]})
 
 
+def _sweep(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    tell(f"Making {settings.branches} branches.")
+    with sweeps.stage(estate, number=settings.branches) as stage:
+        runs = meter.rounds("sweep", [stage], rounds=settings.rounds)
+    held = runs.samples[sweeps.ALL][0].facts["held"]
+    title = f"A pull from {settings.branches} branches with nothing new: {held} artifacts, known already"
+    return Part("sweep", title, sweeps.ALL, runs, 0, {"branches": settings.branches})
+
+
+def _transfer(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    with transfers.stage(estate, mebibytes=settings.transfer_mib) as stage:
+        runs = meter.rounds("transfer", [stage], rounds=settings.rounds)
+    title = f"A full of {settings.transfer_mib} MiB from a branch to central; ours adopted: signature, hash and copy"
+    return Part("transfer", title, transfers.PLAN, runs, settings.transfer_mib << 20)
+
+
+def _upload(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    with uploads.stage(estate, mebibytes=settings.transfer_mib) as stage:
+        runs = meter.rounds("upload", [stage], rounds=settings.rounds)
+    title = (
+        f"An artifact of {settings.transfer_mib} MiB into a bucket of SeaweedFS; ours with SHA-256 of it and its parts"
+    )
+    return Part("upload", title, uploads.BARE, runs, settings.transfer_mib << 20)
+
+
 MEASURES = {
     "dump": _dump,
     "files": _files,
@@ -105,6 +146,9 @@ MEASURES = {
     "seal": _seal,
     "central": _central,
     "central-bytes": _central_bytes,
+    "sweep": _sweep,
+    "transfer": _transfer,
+    "upload": _upload,
 }
 
 

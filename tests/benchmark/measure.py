@@ -13,9 +13,12 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .memory import Watch
 
 TICKS = os.sysconf("SC_CLK_TCK")
 # What a process of ours writes here, beside what it makes: its own peak memory, the size of what it made.
@@ -28,7 +31,10 @@ class ContestantError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run. ``others``: cores that the rest of the machine used meanwhile."""
+    """One run. ``others``: cores that the rest of the machine used meanwhile.
+
+    ``own_peak_mib`` is of our own process alone, ``all_peak_mib`` of it and of all that it started, together.
+    """
 
     wall_s: float
     cpu_s: float
@@ -36,6 +42,7 @@ class Sample:
     size: int
     others: float
     own_peak_mib: float | None = None
+    all_peak_mib: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -48,12 +55,14 @@ class Contestant:
     """``argv`` and ``size`` get an empty directory to write to; a report there tells the size better.
 
     ``server_pid``: of the database server that works for it, when that is another one than all others use.
+    ``watched``: the memory of all its processes is noted, at the price of looking at them all the time.
     """
 
     name: str
     argv: Callable[[Path], Sequence[str]]
     size: Callable[[Path], int] = lambda scratch: size_of(scratch)
     server_pid: Callable[[], int | None] | None = None
+    watched: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,8 @@ class Meter:
         pid = contestant.server_pid() if contestant.server_pid else self._server_pid
         machine, server, children = _busy_s(), _server_cpu_s(pid), _children_cpu_s()
         started = time.perf_counter()
-        done = subprocess.run(argv, env=self._environ, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        with Watch() if contestant.watched else nullcontext() as watch:
+            done = subprocess.run(argv, env=self._environ, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         wall = time.perf_counter() - started
         cpu, served = _children_cpu_s() - children, _server_cpu_s(pid) - server
         others = (_busy_s() - machine - cpu - served) / wall
@@ -140,6 +150,7 @@ class Meter:
             size=report.pop("size") if "size" in report else contestant.size(scratch),
             others=max(others, 0.0),
             own_peak_mib=report.pop("peak_mib", None),
+            all_peak_mib=watch.peak_mib if watch else None,
             facts=report,
         )
 

@@ -150,18 +150,68 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"transactions": transactions}
 
 
+def sweep(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils import _estate, _pull, _rsync
+
+    def work(branch: str) -> _estate.Report:
+        way = _rsync.Way(branch=branch, port=request["ports"][branch], **request["way"])
+        return _pull.pull(_pull.PullRequest(way=way, **request["pull"]))
+
+    reports = _estate.each_branch(work, request["ports"], width=request["width"])
+    for branch, report in reports.items():
+        wanted = "not_reached" if branch in request["dead"] else None
+        as_expected = bool(report["artifacts"]) == request.get("is_first", False)
+        if report["details"].get("reason") != wanted or not as_expected or "not_acknowledged" in report["details"]:
+            sys.exit(f"not as expected of {branch}: {report}")
+    return {"branches": len(reports), "held": sum(each["details"]["held"] for each in reports.values())}
+
+
+def fetch(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils import _rsync
+
+    limits = {"deadline": 3000.0, "reserve": 0, "max_size": 0, "bandwidth": 0}
+    _rsync.fetch(_rsync.Way(**request["way"]), request["target"], **limits)
+    return {}
+
+
+def upload(request: Mapping[str, Any]) -> dict[str, Any]:
+    from ansible_collections.larapee.backup.plugins.module_utils._store._open import open_store
+
+    store = open_store(request["store"], uploads_path=request["uploads_path"])
+    store.put(request["key"], request["path"], size=request["size"], sha256=request["sha256"])
+    # Its memory is that of the parts on their way, whatever the artifact's size; central's, and no branch's.
+    return {"peak_mib": None, "with_parts_mib": peak_mib()}
+
+
+def upload_bare(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What boto3 does when nobody tells it more than the size of a part."""
+    import boto3.s3.transfer
+    import boto3.session
+
+    store = request["store"]
+    key, secret = request["keys"]
+    client = boto3.session.Session(key, secret, region_name=store["region"]).client(
+        "s3", endpoint_url=store["endpoint"], verify=store["ca_file"]
+    )
+    size = request["part_size"]
+    config = boto3.s3.transfer.TransferConfig(multipart_threshold=size, multipart_chunksize=size)
+    client.upload_file(request["path"], store["url"].split("/")[2], request["key"], Config=config)
+    return {"peak_mib": None, "with_parts_mib": peak_mib()}
+
+
 def warm_up(_request: Mapping[str, Any]) -> dict[str, Any]:
     """Import everything, so that no contestant compiles what the next one finds compiled."""
     from ansible_collections.larapee.backup.plugins.module_utils import (
         _archive,
         _dump,
         _freeze,
+        _pull,
         _restore,
         _seal,
         _verify,
     )
 
-    return {"modules": [module.__name__ for module in (_archive, _dump, _freeze, _restore, _seal, _verify)]}
+    return {"modules": [module.__name__ for module in (_archive, _dump, _freeze, _pull, _restore, _seal, _verify)]}
 
 
 def _with_tuples(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,9 +222,13 @@ def _with_tuples(request: Mapping[str, Any]) -> dict[str, Any]:
 OPERATIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "archive": archive,
     "dump": dump,
+    "fetch": fetch,
     "replay": replay,
     "seal": seal,
     "snapshot": snapshot,
+    "sweep": sweep,
+    "upload": upload,
+    "upload-bare": upload_bare,
     "verify": verify,
     "verify-central": verify_central,
     "walk": walk,

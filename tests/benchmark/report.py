@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIGURES = ("wall_s", "all_cpu_s", "cpu_s", "server_cpu_s", "size", "others")
 RATIOS = ("wall_s", "all_cpu_s", "size")
 # A narrower terminal would cut figures.
-LEAST_WIDTH = 124
+LEAST_WIDTH = 134
 PLAIN_WIDTH = 200
 STYLES = {"met": "green", "missed": "bold red"}
 
@@ -42,6 +42,9 @@ def document(
             "sql_mb": settings.sql_mb,
             "files_mb": settings.files_mb,
             "sales": settings.sales,
+            "artifacts": settings.artifacts,
+            "branches": settings.branches,
+            "transfer_mib": settings.transfer_mib,
             "rounds": settings.rounds,
             "seed": settings.seed,
             "parts": list(settings.parts),
@@ -64,6 +67,7 @@ def _part(part: Part) -> dict[str, Any]:
                 "median": {figure: runs.median(name, figure) for figure in FIGURES},
                 "ratio": {figure: runs.ratio(name, part.baseline, figure) for figure in RATIOS},
                 "own_peak_mib": max((sample.own_peak_mib or 0.0 for sample in samples), default=0.0) or None,
+                "all_peak_mib": max((sample.all_peak_mib or 0.0 for sample in samples), default=0.0) or None,
                 "samples": [asdict(sample) for sample in samples],
             }
             for name, samples in runs.samples.items()
@@ -107,10 +111,22 @@ def _elements(told: Mapping[str, Any], shape: box.Box) -> Iterator[Text | Table]
 def _table(part: Mapping[str, Any], shape: box.Box) -> Table:
     table = Table(box=shape)
     table.add_column(f"median of {_rounds(part)}", no_wrap=True)
-    for title in ("wall s", "ratio", "CPU s", "server's", "CPU ratio", "MB", "size ratio", "own MiB", "others"):
+    for title in (
+        "wall s",
+        "ratio",
+        "CPU s",
+        "server's",
+        "CPU ratio",
+        "MB",
+        "size ratio",
+        "own MiB",
+        "all MiB",
+        "others",
+    ):
         table.add_column(title, justify="right", no_wrap=True)
     for name, contestant in part["contestants"].items():
-        median, ratio, peak = contestant["median"], contestant["ratio"], contestant["own_peak_mib"]
+        median, ratio = contestant["median"], contestant["ratio"]
+        peak, peak_of_all = contestant["own_peak_mib"], contestant["all_peak_mib"]
         sized = median["size"] > 0
         table.add_row(
             _cell(name, shape),
@@ -122,6 +138,7 @@ def _table(part: Mapping[str, Any], shape: box.Box) -> Table:
             f"{median['size'] / 1e6:.1f}" if sized else "",
             f"{ratio['size']:.3f}" if sized else "",
             f"{peak:.0f}" if peak else "",
+            f"{peak_of_all:.0f}" if peak_of_all else "",
             f"{median['others']:.2f}",
         )
     return table

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PARTS = ("dump", "files", "verify", "wrapper", "replay", "seal", "central", "central-bytes")
+PARTS += ("sweep", "transfer", "upload")
 
 
 class SettingsError(Exception):
@@ -25,6 +26,8 @@ class Settings:
     files_mb: int = 1024
     sales: int = 20_000
     artifacts: int = 2600
+    branches: int = 100
+    transfer_mib: int = 512
     rounds: int = 3
     seed: int = 1
     parts: tuple[str, ...] = PARTS
@@ -47,6 +50,8 @@ class Settings:
             files_mb=_number(environ, "BENCH_FILES_MB", cls.files_mb),
             sales=_number(environ, "BENCH_SALES", cls.sales),
             artifacts=_number(environ, "BENCH_ARTIFACTS", cls.artifacts),
+            branches=_number(environ, "BENCH_BRANCHES", cls.branches),
+            transfer_mib=_number(environ, "BENCH_TRANSFER_MIB", cls.transfer_mib),
             rounds=_number(environ, "ROUNDS", cls.rounds),
             seed=_number(environ, "SEED", cls.seed),
             # In the order in which they build on each other.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import centrals, dumps, files, replays, seals, verifies, wrapper
+from . import centrals, dumps, files, replays, seals, sweeps, transfers, uploads, verifies, wrapper
+from .branches import CONNECT_TIMEOUT_S
 from .measure import Runs
 
 MET, MISSED, NOT_JUDGED = "met", "missed", "not judged"
@@ -17,7 +18,9 @@ LEAST_ROUNDS = 3
 LEAST_TO_TIME = {
     **{"dump": 200_000_000, "files": 500_000_000, "verify": 500_000_000},
     **{"wrapper": 0, "replay": 40_000_000, "seal": 0, "central": 5_000_000, "central-bytes": 500_000_000},
+    **{"sweep": 0, "transfer": 500_000_000, "upload": 500_000_000},
 }
+LEAST_BRANCHES = 100
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ def _ratio(name: str, to: str, figure: str) -> Callable[[Runs], float]:
 def _an_artifact(runs: Runs, name: str) -> float:
     """CPU milliseconds."""
     return 1000 * runs.median(name, "cpu_s") / int(runs.samples[name][0].facts["artifacts"])
+
+
+def _a_branch(runs: Runs, name: str) -> float:
+    """CPU seconds."""
+    return runs.median(name, "cpu_s") / int(runs.samples[name][0].facts["branches"])
+
+
+def _memory_of_all(runs: Runs) -> float:
+    return max(sample.all_peak_mib or 0.0 for samples in runs.samples.values() for sample in samples)
 
 
 _TARGETS = (
@@ -139,6 +151,39 @@ _TARGETS = (
         "central-bytes-wall", "central-bytes", "central's verification of stored bytes, wall, to sha256sum -c", 0.28,
         _ratio(centrals.LATER, centrals.PLAN, "wall_s"), sha=True,
     ),
+    _Target(
+        "sweep-cpu", "sweep", "pull with nothing new, central's CPU a branch", 0.15,
+        lambda runs: _a_branch(runs, sweeps.ALL), unit=" s",
+    ),
+    _Target(
+        "sweep-cpu-tenth", "sweep", "the same from a tenth of the branches", 0.15,
+        lambda runs: _a_branch(runs, sweeps.TENTH), unit=" s",
+    ),
+    _Target(
+        "sweep-growth-cpu", "sweep", "pull with nothing new, ten times the branches, CPU", sweeps.FEWER,
+        _ratio(sweeps.ALL, sweeps.TENTH, "cpu_s"), unit=" times",
+    ),
+    _Target(
+        "sweep-growth-wall", "sweep", "pull with nothing new, ten times the branches, wall", sweeps.FEWER,
+        _ratio(sweeps.ALL, sweeps.TENTH, "wall_s"), unit=" times",
+    ),
+    _Target(
+        "sweep-memory", "sweep", "pull, all processes at central together, peak memory", 500,
+        _memory_of_all, unit=" MiB", timed=False,
+    ),
+    _Target(
+        "sweep-dead", "sweep", "pull with 5 % dead branches, wall above that without, in SSH timeouts", 2,
+        lambda runs: runs.difference(sweeps.DEAD, sweeps.ALL, "wall_s") / CONNECT_TIMEOUT_S,
+    ),
+    _Target(
+        "transfer-wall", "transfer", "transfer of a large full, wall, to the plan's rsync -az --delete", 0.60,
+        _ratio(transfers.FETCH, transfers.PLAN, "wall_s"),
+    ),
+    _Target(
+        # Nine tenths of its throughput.
+        "upload-wall", "upload", "copy of a large artifact offsite, wall, to boto3's bare upload_file", 1.11,
+        _ratio(uploads.OURS, uploads.BARE, "wall_s"),
+    ),
 )  # fmt: skip
 MEMORY_MIB = 64
 
@@ -174,6 +219,8 @@ def _verdict(measured: float, bound: float) -> str:
 def _not_worth_judging(target: _Target, part: Part, *, rounds: int, sha_instructions: bool) -> str:
     if target.timed and rounds < LEAST_ROUNDS:
         return f"needs {LEAST_ROUNDS} rounds"
+    if target.timed and part.facts.get("branches", LEAST_BRANCHES) < LEAST_BRANCHES:
+        return f"needs {LEAST_BRANCHES} branches"
     least = LEAST_TO_TIME[part.name] if target.timed else target.least
     if part.bytes < least:
         return f"needs {least // 1_000_000} MB to read"

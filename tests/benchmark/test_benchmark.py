@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.benchmark import centrals, dumps, files, replays, seals, verifies, wrapper
+from tests.benchmark import centrals, dumps, files, replays, seals, sweeps, transfers, uploads, verifies, wrapper
+from tests.benchmark.branches import CONNECT_TIMEOUT_S
 
 # One run of the benchmark serves all of them.
 pytestmark = pytest.mark.xdist_group("benchmark")
@@ -27,12 +28,19 @@ CONTESTANTS = {
     "seal": {seals.OURS},
     "central": {centrals.PLAN, centrals.FIRST, centrals.LATER, centrals.SHARE, centrals.SNAPSHOT},
     "central-bytes": {centrals.PLAN, centrals.LATER, centrals.SNAPSHOT},
+    "sweep": {sweeps.TENTH, sweeps.ALL, sweeps.DEAD},
+    "transfer": {transfers.PLAN, transfers.OURS, transfers.FETCH},
+    "upload": {uploads.BARE, uploads.OURS},
 }
 TIMED = {"dump-wall", "dump-cpu", "files-wall", "increment-wall", "verify-wall", "wrapper-cpu"}
 TIMED |= {"replay-wall", "replay-day", "seal-cpu"}
 TIMED |= {"central-first", "central-later", "central-snapshot", "central-bytes-wall"}
+TIMED |= {"sweep-cpu", "sweep-cpu-tenth", "sweep-growth-cpu", "sweep-growth-wall", "sweep-dead"}
+TIMED |= {"transfer-wall", "upload-wall"}
+SMALL = {"BENCH_SQL_MB": "2", "BENCH_FILES_MB": "4", "BENCH_SALES": "60", "BENCH_ARTIFACTS": "20"}
+SMALL |= {"BENCH_BRANCHES": "10", "BENCH_TRANSFER_MIB": "20"}
 # At any size; the bound of zstd's size needs more data than this.
-HELD = {"dump-size-gzip", "files-size", "memory"}
+HELD = {"dump-size-gzip", "files-size", "memory", "sweep-memory"}
 
 
 def bench(directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +55,7 @@ def bench(directory: Path, **variables: str) -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     directory = tmp_path_factory.mktemp("bench")
-    return bench(directory, BENCH_SQL_MB="2", BENCH_FILES_MB="4", BENCH_SALES="60", BENCH_ARTIFACTS="20"), directory
+    return bench(directory, **SMALL), directory
 
 
 def told(directory: Path) -> dict[str, Any]:
@@ -95,6 +103,20 @@ def test_what_ours_makes_is_measured(done: tuple[subprocess.CompletedProcess[str
     assert all(replay[name]["samples"][0]["server_cpu_s"] > 0 for name in (replays.STOCK, replays.OURS))
     assert replay[replays.WALK]["samples"][0]["facts"]["transactions"] >= 60
     assert parts["seal"]["contestants"][seals.OURS]["median"]["size"] > 10_000
+
+
+def test_dead_branches_are_waited_for_together(done: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    parts = told(done[1])["parts"]
+    sweep = parts["sweep"]["contestants"]
+    counted = {name: each["samples"][0]["facts"]["branches"] for name, each in sweep.items()}
+    assert counted == {sweeps.TENTH: 1, sweeps.ALL: 10, sweeps.DEAD: 10}
+    # One of them only is not there at all, which is noticed at once.
+    waited = sweep[sweeps.DEAD]["median"]["wall_s"] - sweep[sweeps.ALL]["median"]["wall_s"]
+    assert 0.5 * CONNECT_TIMEOUT_S < waited < 2 * CONNECT_TIMEOUT_S
+    # The clients that a pull starts are counted, and what the benchmark started before is not.
+    assert all(each["own_peak_mib"] < each["all_peak_mib"] for each in sweep.values())
+    assert sweep[sweeps.TENTH]["all_peak_mib"] < 100
+    assert parts["upload"]["contestants"][uploads.OURS]["samples"][0]["server_cpu_s"] > 0
 
 
 def test_the_machine_is_described(done: tuple[subprocess.CompletedProcess[str], Path]) -> None:

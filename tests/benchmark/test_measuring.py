@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmark import dumps, ours, report, shop, targets, verifies
+from tests.benchmark import dumps, ours, report, shop, sweeps, targets, transfers, uploads, verifies
 from tests.benchmark.machine import has_sha_instructions
 from tests.benchmark.measure import Contestant, ContestantError, Meter, Runs, Sample, Stage
 from tests.benchmark.targets import MET, MISSED, NOT_JUDGED, Part
@@ -124,6 +124,66 @@ def test_memory_is_held_at_any_size() -> None:
     part = timed("dump", dumps.OURS_GZIP, dumps.PLAN, (0.1,), size=1)
     part.runs.samples[dumps.OURS_GZIP][0] = replace(SAMPLE, own_peak_mib=64.1)
     assert verdicts(part, rounds=1)["memory"].verdict == MISSED
+
+
+def swept(*, cpu_s: float = 8.0, dead_s: float = 20.0, mib: float = 300.0, branches: int = 100) -> Part:
+    """A pull from all branches takes *cpu_s*, one from a tenth of them a second, each *branches* in the facts."""
+    facts = {"branches": branches}
+    every = replace(SAMPLE, wall_s=5.0, cpu_s=cpu_s, all_peak_mib=mib, facts=facts)
+    samples = {
+        sweeps.TENTH: [replace(SAMPLE, facts={"branches": branches // 10})] * 3,
+        sweeps.ALL: [every] * 3,
+        sweeps.DEAD: [replace(every, wall_s=5.0 + dead_s)] * 3,
+    }
+    return Part("sweep", "title", sweeps.ALL, Runs(samples), 0, facts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        pytest.param({}, set(), id="none"),
+        pytest.param({"cpu_s": 15.1}, {"sweep-cpu", "sweep-growth-cpu"}, id="CPU"),
+        pytest.param({"cpu_s": 10.1}, {"sweep-growth-cpu"}, id="growth"),
+        pytest.param({"dead_s": 30.1}, {"sweep-dead"}, id="dead branches"),
+        pytest.param({"mib": 501.0}, {"sweep-memory"}, id="memory"),
+    ],
+)
+def test_a_sweep_that_is_too_dear_is_said(changes: dict[str, float], missed: set[str]) -> None:
+    judged = verdicts(swept(**changes))
+    assert {name for name, verdict in judged.items() if verdict.verdict == MISSED} == missed
+
+
+def test_a_sweep_of_few_branches_is_not_judged() -> None:
+    verdict = verdicts(swept(cpu_s=99.0, branches=10))["sweep-cpu"]
+    assert (verdict.verdict, verdict.why) == (NOT_JUDGED, "needs 100 branches")
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "ours", "other", "met", "slow"),
+    [
+        ("transfer-wall", "transfer", transfers.FETCH, transfers.PLAN, 0.59, 0.61),
+        ("upload-wall", "upload", uploads.OURS, uploads.BARE, 1.10, 1.12),
+    ],
+)
+def test_large_artifacts_on_their_way_are_judged(
+    name: str, part: str, ours: str, other: str, met: float, slow: float
+) -> None:
+    assert verdicts(timed(part, ours, other, (met,) * 3))[name].verdict == MET
+    assert verdicts(timed(part, ours, other, (slow,) * 3))[name].verdict == MISSED
+
+
+def test_the_memory_of_a_command_is_that_of_all_below_it(tmp_path: Path) -> None:
+    large = "import time\nkept = bytearray(100 << 20)\ntime.sleep(1)"
+    both = f"{sys.executable} -c '{large}' & {sys.executable} -c '{large}'; wait"
+    before = subprocess.Popen([sys.executable, "-c", large.replace("sleep(1)", "sleep(60)")])
+    try:
+        watched = replace(contestant("two", "bash", "-c", both), watched=True)
+        peak = meter(tmp_path).run(watched).all_peak_mib
+    finally:
+        before.kill()
+        before.wait()
+    assert peak is not None
+    assert 200 < peak < 290
 
 
 def test_the_same_seed_makes_the_same_data(tmp_path: Path) -> None:

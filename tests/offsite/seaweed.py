@@ -84,6 +84,10 @@ class Seaweed:
             )
         self._wait()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def client(self, key: str = ADMIN[0], secret: str = ADMIN[1], service: str = "s3") -> Any:
         return boto3.session.Session(key, secret, region_name="us-east-1").client(
             service,

@@ -8,20 +8,18 @@ import datetime as dt
 import os
 import pwd
 import shutil
-import socket
 import subprocess
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.larapee.backup.plugins.module_utils import _pull, _rsync, _tip
+from tests.pull.sshd import Sshd
 from tests.retention.branch import Branch
 
 ROOT = Path(__file__).resolve().parents[2]
 ACKNOWLEDGE = ROOT / "collection/ansible_collections/larapee/backup/roles/branch/files/acknowledge.py"
 ACCOUNT = "nobody"
-PATIENCE_S = 20.0
 
 
 class Shop:
@@ -46,7 +44,7 @@ class Shop:
             key = self.ssh / door / code
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", door, "-f", str(key)], check=True)
             os.chown(key, owner.pw_uid, owner.pw_gid)
-        self._sshd: subprocess.Popen[bytes] | None = None
+        self._sshd = Sshd(root / f"sshd-{code}")
         self.port = 0
 
     def make_central(self) -> None:
@@ -91,52 +89,25 @@ class Shop:
         )
         _tip.write_tip(request)
 
-    def open(self) -> Shop:
-        """Start the branch's sshd. Root's door takes nothing but the two forced commands."""
-        etc = self.root / f"sshd-{self.code}"
-        etc.mkdir(exist_ok=True)
-        host_key = etc / "host_key"
-        if not host_key.exists():
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host_key)], check=True)
+    def doors(self) -> dict[Path, str]:
+        """By public key of central's, the command that the branch's sshd forces it to."""
         rrsync = shutil.which("rrsync")
         assert rrsync, "rrsync is not in PATH: apt-get install rsync"
-        doors = {
+        commands = {
             "pull_key": f"{rrsync} -ro {self.local}",
             "acknowledge_key": f"/usr/bin/python3 -I {ACKNOWLEDGE} {self.code} {self.shop_state}",
         }
-        lines = [
-            f'restrict,command="{command}" {(self.ssh / door / f"{self.code}.pub").read_text()}'
-            for door, command in doors.items()
-        ]
-        (etc / "authorized_keys").write_text("".join(lines))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (etc / "config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nPidFile none\nUsePAM no\n"
-            f"AuthorizedKeysFile {etc}/authorized_keys\nPermitRootLogin forced-commands-only\nStrictModes no\n"
-            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nAllowUsers root\n"
-        )
-        Path("/run/sshd").mkdir(exist_ok=True)
-        sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
-        assert sshd, "sshd is not installed: apt-get install openssh-server"
-        with (etc / "log").open("ab") as log:
-            self._sshd = subprocess.Popen([sshd, "-D", "-e", "-f", str(etc / "config")], stderr=log)
-        public = (etc / "host_key.pub").read_text().split()[:2]
-        (self.ssh / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(public)}\n")
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            assert time.monotonic() < deadline, (etc / "log").read_text()
-            time.sleep(0.05)
+        return {self.ssh / door / f"{self.code}.pub": command for door, command in commands.items()}
+
+    def open(self) -> Shop:
+        """Start the branch's sshd, with the two doors."""
+        self._sshd.open(self.doors())
+        self.port = self._sshd.port
+        (self.ssh / "known_hosts").write_text(self._sshd.known_host())
+        return self
 
     def close(self) -> None:
-        if self._sshd is not None:
-            self._sshd.terminate()
-            self._sshd.wait()
-            self._sshd = None
+        self._sshd.close()
 
     def way(self, **changes: Any) -> _rsync.Way:
         facts: dict[str, Any] = {
