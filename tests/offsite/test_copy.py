@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _offsite
+from ansible_collections.larapee.backup.plugins.module_utils import _catalog, _offsite
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES, Central, defects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ansible_collections.larapee.backup.plugins.module_utils._catalog import Entry
     from ansible_collections.larapee.backup.plugins.module_utils._store._base import Store
     from tests.offsite.seaweed import Seaweed
+    from tests.retention.branch import Branch
 
 CODE = CODES[0]
 
@@ -34,6 +36,10 @@ def copied(
     )
     # The storage has a clock of its own, and locks nothing in the past.
     return _offsite.copy_offsite(store, request, check_mode=check_mode)
+
+
+def entries(branch: Branch) -> Sequence[Entry]:
+    return _catalog.read_catalogue(str(branch.directory)).entries
 
 
 def download(store: Store, directory: Path) -> Path:

@@ -20,22 +20,20 @@ from typing import TYPE_CHECKING, Any
 import botocore.auth
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _bundle, _catalog, _lease
+from ansible_collections.larapee.backup.plugins.module_utils import _bundle, _lease
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from ansible_collections.larapee.backup.plugins.module_utils._store._base import digest_of
 from ansible_collections.larapee.backup.plugins.module_utils._store._uploads import PART_SIZE, part_size
 from tests.central.central import CODES, Central
 from tests.offsite.door import UNLIMITED, Door, door
-from tests.offsite.test_copy import copied
+from tests.offsite.test_copy import copied, entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ansible_collections.larapee.backup.plugins.module_utils._catalog import Entry
     from ansible_collections.larapee.backup.plugins.module_utils._store._base import Store
     from tests.offsite.seaweed import Seaweed
-    from tests.retention.branch import Branch
 
 CODE = CODES[0]
 KEY = f"{CODE}/db-20261122-0300.sql.gz.age"
@@ -54,10 +52,6 @@ def large(tmp_path: Path) -> dict[str, Any]:
     content = b"".join(bytes([number]) * PART_SIZE for number in range(PARTS))
     (tmp_path / "large").write_bytes(content)
     return {"path": str(tmp_path / "large"), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def entries(branch: Branch) -> Sequence[Entry]:
-    return _catalog.read_catalogue(str(branch.directory)).entries
 
 
 def forget(central: Central, target: str) -> None:
@@ -251,7 +245,7 @@ def test_one_rotten_increment_is_left_out_of_the_bundle_alone(
     assert set(outcome.left_out) == {rotten.name}
     (name,) = (each["name"] for each in outcome.sent if each["name"].startswith("increments-"))
     with store.open(next(iter(store.list(f"{CODE}/{name}")))) as stream:
-        members, _sha256 = _bundle.members(stream)
+        members = _bundle.read(stream).members
     assert {each.name: each.manifest.sha256 for each in whole}.items() <= members.items()
     assert rotten.name not in members
 
@@ -357,7 +351,7 @@ def test_what_retention_removes_meanwhile_is_no_failure(
     assert "error" not in outcome.report()
     (bundle,) = (each for each in store.list(f"{CODE}/") if each.key.endswith(".tar"))
     with store.open(bundle) as stream:
-        members, _sha256 = _bundle.members(stream)
+        members = _bundle.read(stream).members
     assert members
     assert not set(gone) & ({each["name"] for each in outcome.sent} | members.keys())
 

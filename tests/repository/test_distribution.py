@@ -22,11 +22,13 @@ PLAYBOOKS = (
     "restore",
     "retention",
     "retention_central",
+    "retention_offsite",
     "rotate_keys",
     "snapshot",
     "staging_prepare",
     "verify",
     "verify_central",
+    "verify_offsite",
 )
 MODULES = (
     "adopt",
@@ -45,6 +47,7 @@ MODULES = (
     "preflight",
     "prune",
     "prune_estate",
+    "prune_offsite",
     "pull",
     "pull_keys",
     "runs_export",
@@ -54,6 +57,7 @@ MODULES = (
     "tip",
     "verify",
     "verify_estate",
+    "verify_offsite",
 )
 
 

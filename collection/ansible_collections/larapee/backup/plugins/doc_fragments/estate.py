@@ -6,24 +6,13 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of modules that work at central on what it holds of many branches."""
+    """Where central keeps what it holds of branches."""
 
     DOCUMENTATION = r"""
 options:
-  branches:
-    description: The codes of the branches, such as V(branch-001). Each is worked for by itself, two at once.
-    type: list
-    elements: str
-    required: true
-    version_added: 0.1.0
   central_path:
     description: Central's directory. What it holds of a branch is in C(branches/<branch>) below it.
     type: path
     default: /srv/backups/larapee
-    version_added: 0.1.0
-  allowed_signers:
-    description: The C(allowed_signers) file (see ssh-keygen) at central, with each branch's code as principal.
-    type: path
-    required: true
     version_added: 0.1.0
 """

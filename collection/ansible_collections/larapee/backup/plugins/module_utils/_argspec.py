@@ -25,13 +25,17 @@ def place_spec() -> dict[str, t.Any]:
     }
 
 
-def estate_spec() -> dict[str, t.Any]:
-    """Options of the doc fragment ``estate``."""
+def branches_spec() -> dict[str, t.Any]:
+    """Options of the doc fragment ``branches``."""
     return {
         "branches": {"type": "list", "elements": "str", "required": True},
-        "central_path": {"type": "path", "default": "/srv/backups/larapee"},
         "allowed_signers": {"type": "path", "required": True},
     }
+
+
+def estate_spec() -> dict[str, t.Any]:
+    """Options of the doc fragments ``branches`` and ``estate``."""
+    return {**branches_spec(), "central_path": {"type": "path", "default": "/srv/backups/larapee"}}
 
 
 def run_spec() -> dict[str, t.Any]:
@@ -105,6 +109,7 @@ def fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
 
 
 __all__ = (
+    "branches_spec",
     "create_module",
     "estate_spec",
     "fail",

@@ -32,6 +32,8 @@ SUFFIX: t.Final = ".tar"
 CONTENTS_SUFFIX: t.Final = ".contents.json"
 NAME: t.Final = re.compile(r"increments-\d{8}-\d{4}(-\d{2})?\.tar", re.ASCII)
 
+_SMALL_ENDINGS = (_names.MANIFEST_SUFFIX, _names.SIGNATURE_SUFFIX)
+
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
@@ -77,21 +79,36 @@ def packed(name: str, entries: t.Sequence[Entry], directory: str) -> t.Iterator[
         yield Bundle(name, f"/proc/self/fd/{handle.fileno()}", digest.size, digest.hexdigest(), contents)
 
 
-def members(stream: t.IO[bytes]) -> tuple[dict[str, str], str]:
-    """By name, the SHA-256 of each file in a tar, and that of the tar; what is no tar holds nothing."""
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a tar holds: by name ``members`` have their SHA-256, ``small`` the manifests and signatures themselves."""
+
+    sha256: str
+    members: t.Mapping[str, str]
+    small: t.Mapping[str, bytes]
+
+
+def read(stream: t.IO[bytes]) -> Contents:
+    """Read a tar to its end; what is no tar holds nothing."""
     reader = _Hashing(stream)
     found: dict[str, str] = {}
+    small: dict[str, bytes] = {}
     with (
         contextlib.suppress(tarfile.TarError, ValueError),
         tarfile.open(fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_io.BLOCK_SIZE) as tar,
     ):
         for member in tar:
             content = tar.extractfile(member)
-            if content is not None:
+            if content is None:
+                continue
+            if member.name.endswith(_SMALL_ENDINGS) and member.size <= _io.BLOCK_SIZE:
+                small[member.name] = content.read()
+                found[member.name] = hashlib.sha256(small[member.name]).hexdigest()
+            else:
                 found[member.name] = _io.sha256_stream(content)
     for _block in iter(lambda: reader.read(_io.BLOCK_SIZE), b""):
         pass
-    return found, reader.hexdigest()
+    return Contents(reader.hexdigest(), found, small)
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
@@ -147,4 +164,4 @@ class _Digest:
         return self._digest.hexdigest()
 
 
-__all__ = ("CONTENTS_SUFFIX", "NAME", "SUFFIX", "Bundle", "members", "name_of", "packed")
+__all__ = ("CONTENTS_SUFFIX", "NAME", "SUFFIX", "Bundle", "Contents", "name_of", "packed", "read")

@@ -15,6 +15,7 @@ import typing as t
 
 from . import _io, _signature
 from ._catalog import Entry
+from ._manifest import Manifest
 
 
 class NotIntactError(Exception):
@@ -33,16 +34,19 @@ def check_intact(entry: Entry, *, branch: str, allowed_signers: str) -> None:
 
 def check_signed(entry: Entry, *, branch: str, allowed_signers: str) -> None:
     """The part of :func:`check_intact` that does not read the artifact."""
-    manifest = entry.manifest
+    check_signature(entry.manifest, entry.raw, entry.signature(), branch=branch, allowed_signers=allowed_signers)
+
+
+def check_signature(
+    manifest: Manifest, raw: bytes, signature: bytes | None, *, branch: str, allowed_signers: str
+) -> None:
+    """The same of a manifest that is in no place."""
     if manifest.branch != branch:
         raise NotIntactError(f"it belongs to {manifest.branch}, not to {branch}")
-    signature = entry.signature()
     if signature is None:
         raise NotIntactError("its signature is missing")
     try:
-        _signature.verify(
-            entry.raw, signature, principal=branch, allowed_signers=allowed_signers, at=manifest.created_at
-        )
+        _signature.verify(raw, signature, principal=branch, allowed_signers=allowed_signers, at=manifest.created_at)
     except _signature.SignatureError as exc:
         raise NotIntactError(str(exc)) from exc
 
@@ -78,4 +82,4 @@ def _check_file(path: str, facts: t.Mapping[str, t.Any]) -> None:
         raise NotIntactError("its SHA-256 is not that of its manifest")
 
 
-__all__ = ("NotIntactError", "check_bytes", "check_companion", "check_intact", "check_signed")
+__all__ = ("NotIntactError", "check_bytes", "check_companion", "check_intact", "check_signature", "check_signed")

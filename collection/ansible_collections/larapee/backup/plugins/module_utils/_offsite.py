@@ -19,11 +19,10 @@ import os
 import tempfile
 import typing as t
 
-from . import _bundle, _chain_check, _clock, _dirfd, _estate, _intact, _lease, _lock, _names
+from . import _bundle, _chain_check, _clock, _dirfd, _estate, _intact, _lease, _ledger, _lock, _names, _shelf
 from ._catalog import Entry
 from ._errors import BackupError
 from ._proofs import Proofs
-from ._shelf import Shelf
 from ._store._base import NotAsRecordedError, Store, Version
 
 HOT: t.Final = "hot"
@@ -115,12 +114,17 @@ class _Copying:
         place = _estate.place_of(request.central_path, request.branch)
         self._catalogue = _estate.read_place(place)
         self._proofs = Proofs(request.state_path, branch=request.branch, allowed_signers=request.allowed_signers)
-        memory = os.path.join(request.state_path, "offsite", f"{request.target}-{request.branch}.json")
-        self._shelf = Shelf(store, f"{request.branch}/", memory)
+        memory = _shelf.memory_path(request.state_path, request.target, request.branch)
+        self._shelf = _shelf.Shelf(store, f"{request.branch}/", memory)
+        # A damaged one, which retention and verification report, spares nothing.
+        self._ledger = _ledger.Ledger(branch=request.branch)
+        with contextlib.suppress(_ledger.LedgerError):
+            directory = _shelf.mirror_path(request.state_path, request.target, request.branch)
+            self._ledger = _ledger.read_ledger(directory, branch=request.branch)
         self._outcome = OffsiteOutcome(request.branch, request.target, left_out=dict(self._catalogue.problems))
 
     def run(self, *, write: bool) -> OffsiteOutcome:
-        entries = [each for each in self._catalogue.entries if self._is_signed(each)]
+        entries = [each for each in self._catalogue.entries if not self._was_removed(each) and self._is_signed(each)]
         if write:
             self._proofs.save(self._catalogue.directory)
         whole = entries
@@ -143,6 +147,11 @@ class _Copying:
         there.sort(key=lambda each: order[each.name])
         self._outcome.recovery_point = _chain_check.recovery_point(own, [each.manifest for each in there])
         return self._outcome
+
+    def _was_removed(self, entry: Entry) -> bool:
+        """Whether retention took *entry* from the place: it must not come back."""
+        manifest = entry.manifest
+        return self._ledger.has_removed(entry.name, kind=manifest.kind, sequence=manifest.sequence)
 
     def _is_signed(self, entry: Entry) -> bool:
         try:
@@ -285,12 +294,12 @@ class _Copying:
         """
         for version in self._shelf.versions(name):
             with self._shelf.store.open(version) as stream:
-                members, sha256 = _bundle.members(stream)
-            held = [each for each in entries if _is_among(each, members)]
+                contents = _bundle.read(stream)
+            held = [each for each in entries if _is_among(each, contents.members)]
             if held and write:
                 self._lock(version)
                 self._lock_bases(held)
-            self._shelf.note_contents(version, map(_identity, held), sha256=sha256)
+            self._shelf.note_contents(version, map(_identity, held), sha256=contents.sha256)
             if held:
                 return set(map(_identity, held))
         return set()

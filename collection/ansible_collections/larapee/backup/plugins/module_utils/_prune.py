@@ -71,24 +71,79 @@ class PruneOutcome:
         details = {**self.facts(), **({"warnings": self.warnings} if self.warnings else {})}
         return {"artifacts": [], "recovery_point": None, "details": details}
 
+    def report_at(self, place: str) -> dict[str, t.Any]:
+        """The same of one of many branches at *place*, with what a person has to do."""
+        report = self.report()
+        report["details"].update(place=place, changed=self.changed)
+        if self.failure is not None:
+            report["details"]["reason"] = self.failure.reason
+            report["error"] = str(self.failure)
+        return report
 
-def prune_place(request: PruneRequest, *, check_mode: bool = False) -> PruneOutcome:
-    """Remove what is over age and has a better successor; raises BackupError when that cannot be decided."""
+
+class Place(t.Protocol):
+    """Where artifacts are removed. Its catalogue and its ledger are files in ``PruneRequest.directory``."""
+
+    def check(self, entry: Entry) -> None:
+        """Raise NotIntactError unless *entry* is intact there, now."""
+
+    def remove_manifest(self, entry: Entry) -> None:
+        """Let *entry* exist no more, for good."""
+
+    def remove_rest(self, name: str) -> None:
+        """Remove what is left of the artifact *name*."""
+
+    def account(self) -> None:
+        """Derive from the manifests that are left what the place keeps of them."""
+
+
+class DirectoryPlace:
+    """A directory that has the artifacts themselves."""
+
+    def __init__(self, request: PruneRequest) -> None:
+        self._request = request
+        self._directory = request.directory
+
+    def check(self, entry: Entry) -> None:
+        _intact.check_intact(entry, branch=self._request.branch, allowed_signers=self._request.allowed_signers)
+
+    def remove_manifest(self, entry: Entry) -> None:
+        os.unlink(entry.path + _names.MANIFEST_SUFFIX)
+        _io.fsync_directory(self._directory)
+
+    def remove_rest(self, name: str) -> None:
+        path = os.path.join(self._directory, name)
+        companion = os.path.join(self._directory, _names.companion_name(name))
+        for each in (path + _names.SIGNATURE_SUFFIX, companion, path, path + _names.VERIFIED_SUFFIX):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each)
+        _io.fsync_directory(self._directory)
+
+    def account(self) -> None:
+        _catalog.write_checksums(_catalog.read_catalogue(self._directory))
+
+
+def prune_place(request: PruneRequest, *, place: Place | None = None, check_mode: bool = False) -> PruneOutcome:
+    """Remove what is over age and has a better successor; raises BackupError when that cannot be decided.
+
+    *place*: by default the directory of *request*.
+    """
     _prune_request.check_request(request)
     with contextlib.ExitStack() as stack:
         if not check_mode:
             hold = _lock.hold
-            stack.enter_context(hold(request.state_path, f"retention-{request.branch}", run_id=request.run_id))
+            stack.enter_context(hold(request.state_path, f"{request.lock}-{request.branch}", run_id=request.run_id))
             # From the first step of a restore nothing may go.
             stack.enter_context(
                 hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id, shared=True)
             )
-        return _Pruning(request).run(check_mode=check_mode)
+        return _Pruning(request, place or DirectoryPlace(request)).run(check_mode=check_mode)
 
 
 class _Pruning:
-    def __init__(self, request: PruneRequest) -> None:
+    def __init__(self, request: PruneRequest, place: Place) -> None:
         self._request = request
+        self._place = place
         self._directory = request.directory
         found = _read_ledger(request)
         self._catalogue, self._warnings = _prune_facts.credible_catalogue(request)
@@ -132,7 +187,7 @@ class _Pruning:
 
     def _check(self, entry: Entry) -> str:
         try:
-            _intact.check_intact(entry, branch=self._request.branch, allowed_signers=self._request.allowed_signers)
+            self._place.check(entry)
         except _intact.NotIntactError as exc:
             return str(exc)
         return ""
@@ -176,7 +231,7 @@ class _Pruning:
         """Account for what is *gone*; what was interrupted half-way stays on the list."""
         if self._ledger.going:
             # Before the list is cleared: a run that dies in between has its checksums written by the next.
-            _catalog.write_checksums(_catalog.read_catalogue(self._directory))
+            self._place.account()
         half = {name: each for name, each in self._ledger.going.items() if name not in gone and not self._exists(name)}
         oldest = min((each.number for each in self._sets if not each.keeps <= gone), default=0)
         self._ledger = dataclasses.replace(
@@ -199,25 +254,16 @@ class _Pruning:
         """Remove one artifact; False when somebody reads it. Its manifest goes first: without it, it does not exist."""
         with _lease.claim(entry) as claimed:
             if claimed:
-                os.unlink(entry.path + _names.MANIFEST_SUFFIX)
-                _io.fsync_directory(self._directory)
-                self._remove_rest(entry.name)
+                self._place.remove_manifest(entry)
+                self._place.remove_rest(entry.name)
         return claimed
 
     def _remove_leftover(self, name: str) -> bool:
         if os.path.lexists(os.path.join(self._directory, f".{name}.intent")):
             # A clock set back: a run makes an artifact of that name at this moment.
             return False
-        self._remove_rest(name)
+        self._place.remove_rest(name)
         return True
-
-    def _remove_rest(self, name: str) -> None:
-        path = os.path.join(self._directory, name)
-        companion = os.path.join(self._directory, _names.companion_name(name))
-        for each in (path + _names.SIGNATURE_SUFFIX, companion, path, path + _names.VERIFIED_SUFFIX):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(each)
-        _io.fsync_directory(self._directory)
 
 
 def _read_ledger(request: PruneRequest) -> Ledger:
@@ -255,4 +301,4 @@ def _as_it_went(
     return went, sorted(stayed, key=lambda each: each.backup_set.index)
 
 
-__all__ = ("PruneOutcome", "PruneRequest", "prune_place")
+__all__ = ("Place", "PruneOutcome", "PruneRequest", "prune_place")

@@ -30,7 +30,7 @@ class PruneRequest:
     """What to prune, and what a person says: of sets by number, for the ``reason`` given; ``hold`` is its own reason.
 
     ``require_acknowledgement``: central must have what goes. ``quota_bytes``: 0 is none. ``excludes``: the name of a
-    lock that is held while something is removed.
+    lock that is held while something is removed; ``lock``, with the branch, that of the one that a second run meets.
     """
 
     branch: str
@@ -48,6 +48,7 @@ class PruneRequest:
     release: bool = False
     reason: str = ""
     excludes: str = ""
+    lock: str = "retention"
 
 
 def check_request(request: PruneRequest) -> None:
@@ -68,6 +69,16 @@ def check_request(request: PruneRequest) -> None:
         wrong = "nobody says why. Give larapee_backup_retention_reason"
     if wrong:
         raise BackupError(f"Failed to prune {request.directory}: {wrong}.", reason="bad_request")
+
+
+def require_one(branches: t.Sequence[str], wishes: t.Mapping[str, t.Any]) -> None:
+    """Raise BackupError when *wishes*, which are about sets of one branch, are for many."""
+    if len(branches) > 1 and any(wishes.values()):
+        raise BackupError(
+            f"Failed to prune {len(branches)} branches as asked: sets are pinned, acknowledged or held of one branch. "
+            "Give larapee_backup_branches with that one alone.",
+            reason="bad_request",
+        )
 
 
 def apply(request: PruneRequest, ledger: Ledger, sets: t.Sequence[BackupSet], *, now: dt.datetime) -> Ledger:
@@ -158,4 +169,4 @@ def _who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-__all__ = ("PruneRequest", "apply", "check_request", "failure")
+__all__ = ("PruneRequest", "apply", "check_request", "failure", "require_one")

@@ -17,7 +17,7 @@ import os
 import typing as t
 
 from . import _io, _manifest
-from ._store._base import Store, Version, digest_of
+from ._store._base import Listing, Store, Version, digest_of
 
 _LIMIT = 256 * _io.BLOCK_SIZE
 
@@ -29,20 +29,18 @@ class Shelf:
         self.store = store
         self.prefix = prefix
         self._path = memory_path
-        self._memory = self._load()
-        self._listed: dict[str, list[Version]] = {}
-        for version in store.list(prefix):
-            self._listed.setdefault(version.key, []).append(version)
+        self._memory = recall(memory_path, store.url)
+        self._listed = Listing(store, prefix)
         # Nothing is remembered of what is not there any more.
-        self._memory = {key: fact for key, fact in self._memory.items() if self._listed_version(key, fact) is not None}
+        self._memory = {key: fact for key, fact in self._memory.items() if self._listed.find(key, fact) is not None}
 
     def find(self, name: str, *, size: int, sha256: str) -> Version | None:
         """The version of *name* with these bytes, which central stored or has read; None when there is none."""
         key = self.prefix + name
         fact = self._memory.get(key)
         if fact is not None and fact["sha256"] == sha256:
-            return self._listed_version(key, fact)
-        for version in self._listed.get(key, ()):
+            return self._listed.find(key, fact)
+        for version in self._listed.versions(key):
             if version.size == size and digest_of(self.store, version) == sha256:
                 self._note(version, sha256)
                 return version
@@ -50,7 +48,7 @@ class Shelf:
 
     def put(self, name: str, path: str, *, size: int, sha256: str) -> Version:
         version = self.store.put(self.prefix + name, path, size=size, sha256=sha256)
-        self._listed.setdefault(version.key, []).insert(0, version)
+        self._listed.add(version)
         self._note(version, sha256)
         return version
 
@@ -61,8 +59,8 @@ class Shelf:
     def names(self) -> set[str]:
         return {key[len(self.prefix) :] for key in self._listed}
 
-    def versions(self, name: str) -> list[Version]:
-        return self._listed.get(self.prefix + name, [])
+    def versions(self, name: str) -> t.Sequence[Version]:
+        return self._listed.versions(self.prefix + name)
 
     def locked_until(self, version: Version) -> dt.datetime | None:
         """What was read back when it was locked last: a COMPLIANCE lock only ever grows."""
@@ -91,22 +89,29 @@ class Shelf:
         _io.ensure_directory(os.path.dirname(self._path))
         _io.write_json(self._path, {"schema": 1, "url": self.store.url, "objects": self._memory}, durable=False)
 
-    def _listed_version(self, key: str, fact: t.Mapping[str, t.Any]) -> Version | None:
-        found = (each for each in self._listed.get(key, ()) if each.version == fact["version"])
-        return next((each for each in found if each.size == fact["size"]), None)
-
     def _note(self, version: Version, sha256: str) -> None:
         self._memory[version.key] = {"version": version.version, "size": version.size, "sha256": sha256}
 
-    def _load(self) -> dict[str, dict[str, t.Any]]:
-        try:
-            document = _io.read_json(self._path, limit=_LIMIT)
-            if document["url"] != self.store.url:
-                return {}
-            facts = {key: dict(fact) for key, fact in document["objects"].items()}
-            return {key: fact for key, fact in facts.items() if {"version", "size", "sha256"} <= fact.keys()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+
+def recall(path: str, url: str) -> dict[str, dict[str, t.Any]]:
+    """By key, what central remembers at *path* to have stored at *url*; nothing when the file does not tell."""
+    try:
+        document = _io.read_json(path, limit=_LIMIT)
+        if document["url"] != url:
             return {}
+        facts = {key: dict(fact) for key, fact in document["objects"].items()}
+        return {key: fact for key, fact in facts.items() if {"version", "size", "sha256"} <= fact.keys()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
-__all__ = ("Shelf",)
+def memory_path(state_path: str, target: str, branch: str) -> str:
+    return os.path.join(state_path, "offsite", f"{target}-{branch}.json")
+
+
+def mirror_path(state_path: str, target: str, branch: str) -> str:
+    """Where central keeps the manifests that are at a place, and the ledger of its retention."""
+    return os.path.join(state_path, "offsite", target, branch)
+
+
+__all__ = ("Shelf", "memory_path", "mirror_path", "recall")

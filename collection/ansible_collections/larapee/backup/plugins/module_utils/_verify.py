@@ -124,7 +124,7 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     ledger = _read_ledger(request)
     for kind in _manifest.KINDS:
         numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
-        checks += _check_sequence(kind, numbers, last_given=given[kind], removed=ledger.removed(kind))
+        checks += check_sequence(kind, numbers, last_given=given[kind], removed=ledger.removed(kind))
     astray, gaps = _chain_check.chain_faults(_own(catalogue.entries, request))
     checks += [Check(f"after {name}", "intact", FAILED, why) for name, why in sorted(gaps.items())]
     verified: list[Entry] = []
@@ -263,7 +263,7 @@ def _pruned_meanwhile(entry: Entry, request: VerifyRequest) -> bool:
     return _read_ledger(request).has_removed(entry.name, kind=manifest.kind, sequence=manifest.sequence)
 
 
-def _check_sequence(
+def check_sequence(
     kind: str, numbers: t.Sequence[int], *, last_given: int, removed: t.Sequence[_ledger.Range]
 ) -> list[Check]:
     """A number that is missing or there twice: a manifest was removed, or an older state was put back."""
@@ -316,4 +316,15 @@ def _write_result(entry: Entry, checks: t.Sequence[Check], request: VerifyReques
     _io.write_json(entry.path + _names.VERIFIED_SUFFIX, document, durable=request.proofs is None)
 
 
-__all__ = ("FAILED", "LEVELS", "NOT_HERE", "NOT_RUN", "OK", "Check", "VerifyOutcome", "VerifyRequest", "verify_place")
+__all__ = (
+    "FAILED",
+    "LEVELS",
+    "NOT_HERE",
+    "NOT_RUN",
+    "OK",
+    "Check",
+    "VerifyOutcome",
+    "VerifyRequest",
+    "check_sequence",
+    "verify_place",
+)

@@ -29,6 +29,7 @@ attributes:
     support: full
     description: What is there with the same bytes is not sent again.
 extends_documentation_fragment:
+  - larapee.backup.branches
   - larapee.backup.estate
   - larapee.backup.run
   - larapee.backup.store

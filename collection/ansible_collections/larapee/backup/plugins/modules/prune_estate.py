@@ -27,6 +27,7 @@ attributes:
     support: full
     description: What has gone is gone.
 extends_documentation_fragment:
+  - larapee.backup.branches
   - larapee.backup.estate
   - larapee.backup.run
   - larapee.backup.wishes
@@ -82,6 +83,7 @@ from ansible_collections.larapee.backup.plugins.module_utils._errors import Back
 from ansible_collections.larapee.backup.plugins.module_utils._estate import Report, each_branch, place_of
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
 from ansible_collections.larapee.backup.plugins.module_utils._prune import PruneRequest, prune_place
+from ansible_collections.larapee.backup.plugins.module_utils._prune_request import require_one
 
 
 def main() -> None:
@@ -101,21 +103,10 @@ def main() -> None:
             excludes=f"pull-{branch}",
             **wishes(options),
         )
-        outcome = prune_place(request, check_mode=module.check_mode)
-        report = outcome.report()
-        report["details"].update(place="central", changed=outcome.changed)
-        if outcome.failure is not None:
-            report["details"]["reason"] = outcome.failure.reason
-            report["error"] = str(outcome.failure)
-        return report
+        return prune_place(request, check_mode=module.check_mode).report_at("central")
 
     try:
-        if len(options["branches"]) > 1 and any(wishes(options).values()):
-            raise BackupError(
-                f"Failed to prune {len(options['branches'])} branches as asked: sets are pinned, acknowledged or held "
-                "of one branch. Give larapee_backup_branches with that one alone.",
-                reason="bad_request",
-            )
+        require_one(options["branches"], wishes(options))
         with interruptible():
             reports = each_branch(work, options["branches"])
     except BackupError as exc:

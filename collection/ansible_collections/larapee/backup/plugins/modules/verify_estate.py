@@ -29,6 +29,7 @@ attributes:
     support: none
     description: Each run writes when it checked.
 extends_documentation_fragment:
+  - larapee.backup.branches
   - larapee.backup.estate
   - larapee.backup.run
 options:

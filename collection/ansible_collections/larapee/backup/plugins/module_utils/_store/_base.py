@@ -45,6 +45,9 @@ class Store(t.Protocol):
     def open(self, version: Version) -> contextlib.AbstractContextManager[t.IO[bytes]]:
         """The bytes, as a stream."""
 
+    def attested(self, version: Version) -> str | None:
+        """The SHA-256 that the place itself made of all the bytes; None when it vouches for none."""
+
     def delete(self, version: Version) -> None:
         """Remove one version for good."""
 
@@ -62,6 +65,36 @@ class Store(t.Protocol):
 
     def lock(self, version: Version, until: dt.datetime) -> None:
         """Let nobody remove *version* before *until*; never shortens."""
+
+
+class Listing:
+    """What is listed of the objects whose key begins with *prefix*, with all their versions."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._versions: dict[str, list[Version]] = {}
+        for version in store.list(prefix):
+            self._versions.setdefault(version.key, []).append(version)
+
+    def __iter__(self) -> t.Iterator[str]:
+        """The keys."""
+        return iter(self._versions)
+
+    def versions(self, key: str) -> t.Sequence[Version]:
+        """The newest first."""
+        return self._versions.get(key, ())
+
+    def find(self, key: str, fact: t.Mapping[str, t.Any]) -> Version | None:
+        """The ``version`` of *fact*, when it is still there and has its ``size``."""
+        found = (each for each in self.versions(key) if each.version == fact["version"])
+        return next((each for each in found if each.size == fact["size"]), None)
+
+    def add(self, version: Version) -> None:
+        self._versions.setdefault(version.key, []).insert(0, version)
+
+    def remove(self, version: Version) -> None:
+        self._versions[version.key].remove(version)
+        if not self._versions[version.key]:
+            del self._versions[version.key]
 
 
 def digest_of(store: Store, version: Version) -> str:
@@ -88,4 +121,4 @@ def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t
         held = block
 
 
-__all__ = ("NotAsRecordedError", "Store", "Version", "blocks", "digest_of")
+__all__ = ("Listing", "NotAsRecordedError", "Store", "Version", "blocks", "digest_of")

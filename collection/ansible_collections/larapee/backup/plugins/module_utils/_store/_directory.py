@@ -73,6 +73,9 @@ class DirectoryStore:
         with self._errors("read", version.key), open(os.path.join(self._root, version.key), "rb") as handle:
             yield handle
 
+    def attested(self, version: Version) -> str | None:
+        return None
+
     def delete(self, version: Version) -> None:
         with self._errors("remove", version.key):
             os.unlink(os.path.join(self._root, version.key))

@@ -29,6 +29,9 @@ from ._uploads import PART_SIZE, Begun, Upload, part_size
 
 _METADATA = "larapee-sha256"
 _SECTION = "s3"
+_SHA256_BYTES = 32
+# Of this version, and of the whole bucket.
+_UNLOCKED = ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError")
 
 
 class S3Store:
@@ -74,6 +77,19 @@ class S3Store:
             answer = self._client.get_object(VersionId=version.version, **self._of(version.key))
             with contextlib.closing(answer["Body"]) as body:
                 yield body
+
+    def attested(self, version: Version) -> str | None:
+        """Servers that keep checksums made them of the bytes they took; of parts they have none of the whole."""
+        with self._errors("ask for the checksum of", version.key):
+            answer = self._client.head_object(
+                VersionId=version.version, ChecksumMode="ENABLED", **self._of(version.key)
+            )
+        checksum = answer.get("ChecksumSHA256", "")
+        try:
+            digest = base64.b64decode(checksum, validate=True)
+        except ValueError:
+            return None
+        return digest.hex() if len(digest) == _SHA256_BYTES else None
 
     def delete(self, version: Version) -> None:
         with self._errors("remove", version.key):
@@ -126,7 +142,7 @@ class S3Store:
             try:
                 answer = self._client.get_object_retention(VersionId=version.version, **self._of(version.key))
             except self._client.exceptions.ClientError as exc:
-                if exc.response["Error"]["Code"] == "NoSuchObjectLockConfiguration":
+                if exc.response["Error"]["Code"] in _UNLOCKED:
                     return None
                 raise
         retention = answer.get("Retention", {})

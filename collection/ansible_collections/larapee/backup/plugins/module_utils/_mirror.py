@@ -1,0 +1,299 @@
+# Copyright (c) 2026, LaraPee contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The catalogue of one branch at a place offsite: its manifests and signatures, kept as files at central.
+
+Of many versions of a manifest the one counts whose signature verifies, and it stays that version: a version never
+changes. Of an artifact the one counts whose bytes are those of the manifest. That is known of it when central stored
+it, when the place vouches for its checksum, or when it was read; and it is read again from time to time.
+
+Private to larapee.backup: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import typing as t
+
+from . import _bundle, _clock, _dirfd, _estate, _intact, _io, _manifest, _names, _proofs, _shelf
+from ._catalog import Catalogue, Entry
+from ._store._base import Listing, Store, Version, digest_of
+
+_MEMORY = ".versions.json"
+_LARGEST_SMALL = 4 * _io.BLOCK_SIZE
+
+Fact = dict[str, t.Any]
+
+
+class Mirror:
+    """``directory`` has the manifests, and retention's ledger where the place has one; ``problems`` as a catalogue.
+
+    ``stored`` is what central remembers to have stored, by key. ``read_days``: each byte is read within so many.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: str,
+        *,
+        branch: str,
+        allowed_signers: str,
+        stored: t.Mapping[str, t.Mapping[str, t.Any]],
+        read_days: int,
+    ) -> None:
+        self.store = store
+        self.directory = directory
+        self.problems: dict[str, str] = {}
+        self.read_bytes = 0
+        self._branch = branch
+        self._allowed_signers = allowed_signers
+        self._stored = stored
+        self._read_days = read_days
+        self._now = _clock.now()
+        self._prefix = f"{branch}/"
+        self._listed = Listing(store, self._prefix)
+        _io.ensure_directory(directory)
+        self._memory = _shelf.recall(os.path.join(directory, _MEMORY), store.url)
+        self._origin: dict[str, str] = {}
+        self._kept = False
+        try:
+            self._follow()
+        finally:
+            self.save()
+
+    def catalogue(self) -> Catalogue:
+        return _estate.read_place(self.directory)
+
+    def save(self) -> None:
+        """What is remembered to be here is here after a power cut, too."""
+        if self._kept:
+            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                _dirfd.sync_filesystem(descriptor)
+            finally:
+                os.close(descriptor)
+            self._kept = False
+        document = {"schema": 1, "url": self.store.url, "objects": self._memory}
+        _io.write_json(os.path.join(self.directory, _MEMORY), document, durable=False)
+
+    def check(self, entry: Entry) -> bool:
+        """Raise NotIntactError unless *entry* is at the place, its bytes as recorded; True when they were read now."""
+        if entry.name in self._origin:
+            return bool(self._memory[self._origin[entry.name]]["proven_at"] == self._stamp)
+        return any([self._check_object(name, size, sha256) for name, size, sha256 in large_files(entry)])
+
+    def versions_of(self, entry: Entry) -> list[Version]:
+        """Those that make up *entry*: its own, or those of the bundle that holds it."""
+        bundle = self._origin.get(entry.name)
+        if bundle is not None:
+            names = [bundle, bundle + _bundle.CONTENTS_SUFFIX]
+        else:
+            names = [name for name, _size, _sha256 in large_files(entry)]
+            names += [entry.name + _names.SIGNATURE_SUFFIX, entry.name + _names.MANIFEST_SUFFIX]
+        found = (self._known(name) or next(iter(self._listed.versions(self._prefix + name)), None) for name in names)
+        return [each for each in found if each is not None]
+
+    def locked_until(self, version: Version, *, again: bool = False) -> dt.datetime | None:
+        """Until when *version* is locked, as it was read back once: such a lock only grows; *again*: ask now."""
+        name = version.key[len(self._prefix) :]
+        fact = self._memory.setdefault(name, {"version": version.version, "size": version.size, "sha256": ""})
+        known = fact.get("locked_until") if fact["version"] == version.version else None
+        if known is not None and not again:
+            return _manifest.parse_time(known)
+        found = self.store.locked_until(version)
+        if fact["version"] == version.version:
+            fact["locked_until"] = None if found is None else _manifest.format_time(found)
+        return found
+
+    def remove(self, name: str) -> None:
+        """Remove all versions of the object *name* for good."""
+        for version in list(self._listed.versions(self._prefix + name)):
+            self.store.delete(version)
+            self._listed.remove(version)
+
+    @property
+    def _stamp(self) -> str:
+        return _manifest.format_time(self._now)
+
+    def _names(self) -> list[str]:
+        return sorted(key[len(self._prefix) :] for key in self._listed)
+
+    def _follow(self) -> None:
+        """Have the manifests that are there, and no others."""
+        wanted = set()
+        for name in self._names():
+            if _bundle.NAME.fullmatch(name):
+                wanted |= self._follow_bundle(name)
+        for name in self._names():
+            if name.endswith(_names.MANIFEST_SUFFIX) and not name.startswith("."):
+                artifact = name[: -len(_names.MANIFEST_SUFFIX)]
+                if self._is_here(artifact, name) or self._take(artifact):
+                    self._origin.pop(artifact, None)
+                    wanted.add(artifact)
+        for name in os.listdir(self.directory):
+            if name.endswith(_names.MANIFEST_SUFFIX) and name[: -len(_names.MANIFEST_SUFFIX)] not in wanted:
+                for path in (name, name[: -len(_names.MANIFEST_SUFFIX)] + _names.SIGNATURE_SUFFIX):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(os.path.join(self.directory, path))
+        self._memory = {name: fact for name, fact in self._memory.items() if self._known(name) is not None}
+
+    def _is_here(self, artifact: str, name: str) -> bool:
+        files = (name, artifact + _names.SIGNATURE_SUFFIX)
+        here = (os.path.lexists(os.path.join(self.directory, each)) for each in files)
+        return all(self._known(each) is not None for each in files) and all(here)
+
+    def _take(self, artifact: str) -> bool:
+        """Keep the newest version of a manifest that its signature proves; without one it is a problem."""
+        manifest, signature = artifact + _names.MANIFEST_SUFFIX, artifact + _names.SIGNATURE_SUFFIX
+        signatures = self._listed.versions(self._prefix + signature)
+        why = "its signature is missing"
+        for version in self._listed.versions(self._prefix + manifest):
+            raw = self._small(version)
+            for other in signatures:
+                why = self._why_not(artifact, raw, self._small(other))
+                if not why:
+                    self._keep(artifact, raw, self._small(other))
+                    self._note(manifest, version, "")
+                    self._note(signature, other, "")
+                    return True
+        self.problems[manifest] = why
+        return False
+
+    def _why_not(self, artifact: str, raw: bytes, signature: bytes) -> str:
+        try:
+            manifest = _manifest.parse_manifest(raw)
+            if manifest.artifact != artifact:
+                return f"it describes {manifest.artifact}"
+            _intact.check_signature(
+                manifest, raw, signature, branch=self._branch, allowed_signers=self._allowed_signers
+            )
+        except (ValueError, _intact.NotIntactError) as exc:
+            return str(exc)
+        return ""
+
+    def _keep(self, artifact: str, raw: bytes, signature: bytes) -> None:
+        self._kept = True
+        path = os.path.join(self.directory, artifact)
+        _io.write_file(path + _names.SIGNATURE_SUFFIX, signature, durable=False)
+        _io.write_file(path + _names.MANIFEST_SUFFIX, raw, durable=False)
+
+    def _small(self, version: Version) -> bytes:
+        if version.size > _LARGEST_SMALL:
+            return b""
+        with self.store.open(version) as stream:
+            return stream.read(_LARGEST_SMALL)
+
+    def _follow_bundle(self, name: str) -> set[str]:
+        """The artifacts of a bundle, which is read when it is new or its time has come."""
+        version = self._known(name)
+        if version is not None and not self._is_due(name) and self._are_here(name):
+            held = set(self._memory[name]["artifacts"])
+        else:
+            held = self._read_bundle(name, version)
+        self._origin.update(dict.fromkeys(held, name))
+        return held
+
+    def _are_here(self, name: str) -> bool:
+        paths = (each + _names.MANIFEST_SUFFIX for each in self._memory[name].get("artifacts", [""]))
+        return all(os.path.lexists(os.path.join(self.directory, each)) for each in paths)
+
+    def _read_bundle(self, name: str, known: Version | None) -> set[str]:
+        """Of several versions the one that holds most: whoever has the writer's key can put a lesser one before it."""
+        best: tuple[set[str], dict[str, str]] = set(), {}
+        for version in [known] if known is not None else self._listed.versions(self._prefix + name):
+            with self.store.open(version) as stream:
+                contents = _bundle.read(stream)
+            self.read_bytes += version.size
+            if known is not None and contents.sha256 != self._memory[name]["sha256"]:
+                break
+            found = self._unpack(contents)
+            if len(found[0]) > len(best[0]):
+                best = found
+                self._note(name, version, contents.sha256, read=True)
+        held, wrong = best
+        self.problems.update(wrong)
+        if held:
+            self._memory[name]["artifacts"] = sorted(held)
+            self.save()
+        else:
+            self.problems[name] = "its bytes are not those that were stored"
+            self._memory.pop(name, None)
+        return held
+
+    def _unpack(self, contents: _bundle.Contents) -> tuple[set[str], dict[str, str]]:
+        """Keep the manifests of what is in a bundle as recorded; of the rest, what is wrong with it."""
+        held = set()
+        wrong = {}
+        for name, raw in contents.small.items():
+            if name.endswith(_names.MANIFEST_SUFFIX):
+                artifact = name[: -len(_names.MANIFEST_SUFFIX)]
+                signature = contents.small.get(artifact + _names.SIGNATURE_SUFFIX, b"")
+                why = self._why_not(artifact, raw, signature)
+                if not why and not _has_all(Entry("", _manifest.parse_manifest(raw), raw), contents.members):
+                    why = "the bytes in its bundle are not those of its manifest"
+                if why:
+                    wrong[artifact] = why
+                else:
+                    self._keep(artifact, raw, signature)
+                    held.add(artifact)
+        return held, wrong
+
+    def _check_object(self, name: str, size: int, sha256: str) -> bool:
+        version = self._known(name)
+        if version is not None and self._memory[name]["sha256"] == sha256 and not self._is_due(name):
+            return False
+        candidates = [each for each in self._listed.versions(self._prefix + name) if each.size == size]
+        for each in sorted(candidates, key=lambda each: each != version):
+            if version is None and self._is_vouched_for(each, sha256):
+                self._note(name, each, sha256)
+                return False
+            self.read_bytes += each.size
+            if digest_of(self.store, each) == sha256:
+                self._note(name, each, sha256, read=True)
+                return True
+        self._memory.pop(name, None)
+        if not self._listed.versions(self._prefix + name):
+            raise _intact.NotIntactError(f"{name} is missing")
+        raise _intact.NotIntactError(f"the bytes of {name} are not those of its manifest")
+
+    def _is_vouched_for(self, version: Version, sha256: str) -> bool:
+        fact = self._stored.get(version.key, {})
+        ours = (fact.get("version"), fact.get("size"), fact.get("sha256")) == (version.version, version.size, sha256)
+        return ours or self.store.attested(version) == sha256
+
+    def _known(self, name: str) -> Version | None:
+        fact = self._memory.get(name)
+        return None if fact is None else self._listed.find(self._prefix + name, fact)
+
+    def _note(self, name: str, version: Version, sha256: str, *, read: bool = False) -> None:
+        fact = self._memory.get(name, {})
+        if (fact.get("version"), fact.get("sha256")) != (version.version, sha256):
+            fact = {"version": version.version, "size": version.size, "sha256": sha256, "proven_at": self._stamp}
+        self._memory[name] = {**fact, "proven_at": self._stamp} if read else fact
+
+    def _is_due(self, name: str) -> bool:
+        """Counted from when it was proven first, by whatever means."""
+        try:
+            at = _manifest.parse_time(self._memory[name]["proven_at"])
+        except (KeyError, TypeError, ValueError):
+            return True
+        return _proofs.is_due(name, at, now=self._now, days=self._read_days)
+
+
+def large_files(entry: Entry) -> list[tuple[str, int, str]]:
+    """Name, size and SHA-256 of the artifact and of its companion."""
+    found = [(entry.name, entry.manifest.size, entry.manifest.sha256)]
+    if entry.companion_path is not None:
+        facts = entry.manifest.document["companion"]
+        found.append((os.path.basename(entry.companion_path), facts["size"], facts["sha256"]))
+    return found
+
+
+def _has_all(entry: Entry, members: t.Mapping[str, str]) -> bool:
+    return all(members.get(name) == sha256 for name, _size, sha256 in large_files(entry))
+
+
+__all__ = ("Mirror", "large_files")
