@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _offsite
+from ansible_collections.larapee.backup.plugins.module_utils import _clock, _offsite
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES
 from tests.offsite.test_copy import copied
+from tests.offsite.test_prune import pruned
+from tests.offsite.test_verify import verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +112,22 @@ def test_readers_read_and_change_nothing(bucket: str, seaweed: Seaweed, name: st
     assert reader.list_object_versions(Bucket=bucket)["Versions"]
     refused(reader.put_object, Bucket=bucket, Key=KEY, Body=b"x")
     refused(reader.delete_object, **where)
+
+
+def test_the_auditors_and_the_pruners_policies_are_enough(
+    central: Central, bucket: str, locked: str, seaweed: Seaweed, opened: Callable[..., Store]
+) -> None:
+    branch = central.branch(CODES[0], runs=5)
+    branch.run("log")
+    for name, target in ((bucket, _offsite.HOT), (locked, _offsite.COLD)):
+        copied(central, opened(f"s3://{name}"), target)
+        auditor = opened(f"s3://{name}", key=identity(seaweed, "auditor", name))
+        assert "error" not in verified(central, auditor, target)
+    central.now = _clock.now()
+    pruner = opened(f"s3://{bucket}", key=identity(seaweed, "pruner", bucket))
+    assert pruned(central, pruner).drops
+    with pytest.raises(BackupError, match="refuses this identity"):
+        pruned(central, opened(f"s3://{bucket}", key=identity(seaweed, "auditor", bucket)), keep_days=1)
 
 
 def test_the_pruner_removes_from_hot_and_not_what_is_locked(bucket: str, locked: str, seaweed: Seaweed) -> None:

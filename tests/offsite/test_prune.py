@@ -31,7 +31,7 @@ def central(central: Central) -> Central:
 
 
 def pruned(central: Central, store: Store, *, check_mode: bool = False, **changes: Any) -> PruneOutcome:
-    request = _prune_request.PruneRequest(**central.common(CODE, directory="", keep_days=3, **changes))
+    request = _prune_request.PruneRequest(**central.common(CODE, directory="", **{"keep_days": 3, **changes}))
     return _offsite_prune.prune_offsite(store, request, read_days=30, check_mode=check_mode)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from testinfra.host import Host
@@ -70,7 +71,8 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Estate:
 def ssh(central: Host, code: str, words: str, key: str = "pull_key") -> Any:
     known = f"-o StrictHostKeyChecking=yes -o UserKnownHostsFile={ETC}/ssh/known_hosts -o BatchMode=yes"
     identity = f"-F /dev/null -o IdentitiesOnly=yes -i {ETC}/ssh/{key}/{code}"
-    address = central.run("grep -A3 '%s:' %s/inventory.yml | grep ssh_host", code, ETC).stdout.split()[-1]
+    inventory = yaml.safe_load(central.file(f"{ETC}/inventory.yml").content_string)
+    address = inventory["branches"]["hosts"][code]["larapee_backup_ssh_host"]
     return central.run(f"runuser -u larapee-pull -- ssh {identity} {known} larapee-backup@{address} {words}")
 
 

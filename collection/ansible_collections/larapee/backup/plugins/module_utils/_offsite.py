@@ -90,12 +90,7 @@ class OffsiteOutcome:
 def copy_offsite(store: Store, request: OffsiteRequest, *, check_mode: bool = False) -> OffsiteOutcome:
     """Send what the place lacks of one branch; raise BackupError when it cannot be reached or cannot lock."""
     if request.target == COLD:
-        if not SHORTEST_LOCK <= request.lock_days <= LONGEST_LOCK:
-            raise BackupError(
-                f"Failed to lock for {request.lock_days} days: the cold archive keeps {SHORTEST_LOCK} to "
-                f"{LONGEST_LOCK}. Set larapee_backup_offsite_lock_days.",
-                reason="bad_lock",
-            )
+        require_lock_days(request.lock_days)
         if not request.unlocked:
             store.require_lock()
     if request.target == HOT or request.unlocked:
@@ -105,6 +100,16 @@ def copy_offsite(store: Store, request: OffsiteRequest, *, check_mode: bool = Fa
     name = f"offsite-{request.target}-{request.branch}"
     with _lock.hold(request.state_path, name, run_id=request.run_id):
         return _Copying(store, request).run(write=True)
+
+
+def require_lock_days(lock_days: int) -> None:
+    """Raise BackupError for what the archive does not lock for."""
+    if not SHORTEST_LOCK <= lock_days <= LONGEST_LOCK:
+        raise BackupError(
+            f"Failed to lock for {lock_days} days: the cold archive keeps {SHORTEST_LOCK} to {LONGEST_LOCK}. Set "
+            "larapee_backup_offsite_lock_days.",
+            reason="bad_lock",
+        )
 
 
 class _Copying:
@@ -348,4 +353,13 @@ def _identity(entry: Entry) -> tuple[str, str]:
     return entry.name, entry.manifest.sha256
 
 
-__all__ = ("COLD", "HOT", "LONGEST_LOCK", "SHORTEST_LOCK", "OffsiteOutcome", "OffsiteRequest", "copy_offsite")
+__all__ = (
+    "COLD",
+    "HOT",
+    "LONGEST_LOCK",
+    "SHORTEST_LOCK",
+    "OffsiteOutcome",
+    "OffsiteRequest",
+    "copy_offsite",
+    "require_lock_days",
+)

@@ -24,7 +24,8 @@ from ._mirror import Mirror
 from ._store._base import Store
 from ._verify import FAILED, OK, Check
 
-_WAIT_SECONDS = 60.0
+# Verification may read for long when retention comes.
+_WAIT_SECONDS = 900.0
 # Servers keep whole seconds.
 _ROUNDING = dt.timedelta(seconds=2)
 

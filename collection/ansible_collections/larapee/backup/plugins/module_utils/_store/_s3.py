@@ -35,20 +35,20 @@ _UNLOCKED = ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundEr
 
 
 class S3Store:
-    """One bucket, as one identity. ``prefix`` goes before every key."""
+    """``bucket``, as one identity, which is that of ``client``. ``prefix`` goes before every key."""
 
     def __init__(self, client: t.Any, bucket: str, prefix: str, begun: Begun) -> None:
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._client = client
+        self.client = client
         self._begun = begun
-        self._bucket = bucket
+        self.bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
     def list(self, prefix: str) -> t.Sequence[Version]:
         found = []
-        with self._errors("list", prefix):
-            pages = self._client.get_paginator("list_object_versions").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
+        with self.errors("list", prefix):
+            pages = self.client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 for each in page.get("Versions", ()):
@@ -57,33 +57,31 @@ class S3Store:
         return found
 
     def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
-        with self._errors("store", key), open(path, "rb") as handle:
+        with self.errors("store", key), open(path, "rb") as handle:
             content = blocks(handle, part_size(size), size=size, sha256=sha256)
             if size <= PART_SIZE:
-                answer = self._client.put_object(
+                answer = self.client.put_object(
                     Body=b"".join(content),
                     ChecksumSHA256=_base64(bytes.fromhex(sha256)),
                     Metadata={_METADATA: sha256},
                     **self._of(key),
                 )
             else:
-                upload = Upload(self._client, self._begun, self._of(key), {_METADATA: sha256})
+                upload = Upload(self.client, self._begun, self._of(key), {_METADATA: sha256})
                 answer = upload.put(content, sha256)
         return Version(key, answer.get("VersionId", "null"), size)
 
     @contextlib.contextmanager
     def open(self, version: Version) -> t.Iterator[t.IO[bytes]]:
-        with self._errors("read", version.key):
-            answer = self._client.get_object(VersionId=version.version, **self._of(version.key))
+        with self.errors("read", version.key):
+            answer = self.client.get_object(VersionId=version.version, **self._of(version.key))
             with contextlib.closing(answer["Body"]) as body:
                 yield body
 
     def attested(self, version: Version) -> str | None:
         """Servers that keep checksums made them of the bytes they took; of parts they have none of the whole."""
-        with self._errors("ask for the checksum of", version.key):
-            answer = self._client.head_object(
-                VersionId=version.version, ChecksumMode="ENABLED", **self._of(version.key)
-            )
+        with self.errors("ask for the checksum of", version.key):
+            answer = self.client.head_object(VersionId=version.version, ChecksumMode="ENABLED", **self._of(version.key))
         checksum = answer.get("ChecksumSHA256", "")
         try:
             digest = base64.b64decode(checksum, validate=True)
@@ -92,20 +90,20 @@ class S3Store:
         return digest.hex() if len(digest) == _SHA256_BYTES else None
 
     def delete(self, version: Version) -> None:
-        with self._errors("remove", version.key):
-            self._client.delete_object(VersionId=version.version, **self._of(version.key))
+        with self.errors("remove", version.key):
+            self.client.delete_object(VersionId=version.version, **self._of(version.key))
 
     def abandon(self, wanted: t.Container[str]) -> None:
         for key, upload in self._begun.all():
             if key[len(self._prefix) :] not in wanted:
                 # Whoever aborted it before us has done what is wanted.
-                with self._errors("give up", key), contextlib.suppress(self._client.exceptions.NoSuchUpload):
-                    self._client.abort_multipart_upload(UploadId=upload, Bucket=self._bucket, Key=key)
+                with self.errors("give up", key), contextlib.suppress(self.client.exceptions.NoSuchUpload):
+                    self.client.abort_multipart_upload(UploadId=upload, Bucket=self.bucket, Key=key)
                 self._begun.forget(key)
 
     def require_versions(self) -> None:
-        with self._errors("read the versioning of", ""):
-            versioning = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
+        with self.errors("read the versioning of", ""):
+            versioning = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status")
         if versioning != "Enabled":
             raise BackupError(
                 f"Failed to copy to {self.url}: the bucket keeps no versions, and whoever holds the writer's key could "
@@ -114,11 +112,11 @@ class S3Store:
             )
 
     def require_lock(self) -> None:
-        with self._errors("read the lock of", ""):
-            versioning = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
+        with self.errors("read the lock of", ""):
+            versioning = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status")
             lock: dict[str, t.Any] = {}
-            with contextlib.suppress(self._client.exceptions.ClientError):
-                answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
+            with contextlib.suppress(self.client.exceptions.ClientError):
+                answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
                 lock = answer["ObjectLockConfiguration"]
         retention = lock.get("Rule", {}).get("DefaultRetention", {})
         missing = [
@@ -138,10 +136,10 @@ class S3Store:
             )
 
     def locked_until(self, version: Version) -> dt.datetime | None:
-        with self._errors("read the lock of", version.key):
+        with self.errors("read the lock of", version.key):
             try:
-                answer = self._client.get_object_retention(VersionId=version.version, **self._of(version.key))
-            except self._client.exceptions.ClientError as exc:
+                answer = self.client.get_object_retention(VersionId=version.version, **self._of(version.key))
+            except self.client.exceptions.ClientError as exc:
                 if exc.response["Error"]["Code"] in _UNLOCKED:
                     return None
                 raise
@@ -150,18 +148,19 @@ class S3Store:
         return until if retention.get("Mode") == "COMPLIANCE" and isinstance(until, dt.datetime) else None
 
     def lock(self, version: Version, until: dt.datetime) -> None:
-        with self._errors("lock", version.key):
-            self._client.put_object_retention(
+        with self.errors("lock", version.key):
+            self.client.put_object_retention(
                 VersionId=version.version,
                 Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
                 **self._of(version.key),
             )
 
     def _of(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
+        return {"Bucket": self.bucket, "Key": self._prefix + key}
 
     @contextlib.contextmanager
-    def _errors(self, verb: str, key: str) -> t.Iterator[None]:
+    def errors(self, verb: str, key: str) -> t.Iterator[None]:
+        """Raise as BackupError what is the storage's fault, or the way's; *key* may be empty."""
         try:
             yield
         except (BackupError, NotAsRecordedError):
