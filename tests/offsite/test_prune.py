@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.larapee.backup.plugins.module_utils._prune import PruneOutcome
     from ansible_collections.larapee.backup.plugins.module_utils._store._base import Store
+    from tests.offsite.seaweed import Seaweed
 
 CODE = CODES[0]
 
@@ -40,12 +41,13 @@ def numbers(outcome: PruneOutcome) -> list[tuple[int, int]]:
 
 
 def test_what_is_over_age_goes_with_all_its_versions_and_is_not_sent_again(
-    central: Central, bucket: str, opened: Callable[..., Store]
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed
 ) -> None:
     branch = central.branch(CODE, runs=5)
     gone, *_kept = fulls(branch)
     store = opened(f"s3://{bucket}")
     copied(central, store)
+    seaweed.client().put_object(Bucket=bucket, Key=f"{CODE}/{gone}", Body=b"another version")
     before = (tree(central.state), list(store.list(f"{CODE}/")))
     preview = pruned(central, store, check_mode=True)
     assert (tree(central.state), list(store.list(f"{CODE}/"))) == before

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -172,6 +174,37 @@ def test_a_manifest_that_was_removed_shows_in_the_numbers(
     assert "number 2 of kind db_full is missing" in report["error"]
 
 
+def test_a_manifest_that_the_branch_did_not_sign_is_a_failure(
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    (name,) = fulls(branch)
+    ours = version_of(store, f"{name}.manifest.json")
+    with store.open(ours) as stream:
+        forged = stream.read() + b" "
+    seaweed.client().put_object(Bucket=bucket, Key=ours.key, Body=forged)
+    assert "error" not in verified(central, store)
+    store.delete(ours)
+    report = verified(central, store)
+    assert f"{name}.manifest.json" in {each["artifact"] for each in report["details"]["failures"]}
+
+
+def test_increments_without_their_full_are_a_failure(
+    central: Central, bucket: str, opened: Callable[..., Store]
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    branch.run("log")
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    increments = {each.name for each in entries(branch) if each.manifest.kind == "db_increment"}
+    assert increments
+    store.delete(version_of(store, f"{fulls(branch)[0]}.manifest.json"))
+    report = verified(central, store)
+    assert increments <= {each["artifact"] for each in report["details"]["failures"]}
+
+
 def test_the_archive_is_verified_with_its_locks_and_what_is_in_its_bundles(
     central: Central, locked: str, opened: Callable[..., Store], reading: list[str]
 ) -> None:
@@ -226,18 +259,96 @@ def test_a_base_that_is_let_go_before_its_increments_fails(
     assert "error" not in verified(central, store, "cold")
 
 
+def bundle_of(store: Store) -> tuple[str, dict[str, bytes]]:
+    """The name of the one bundle, and what is in it."""
+    version = next(each for each in store.list(f"{CODE}/") if each.key.endswith(".tar"))
+    with store.open(version) as stream, tarfile.open(fileobj=io.BytesIO(stream.read())) as tar:
+        members = {each.name: tar.extractfile(each) for each in tar}
+        return version.key.split("/")[1], {name: file.read() for name, file in members.items() if file is not None}
+
+
+def packed(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
 def test_a_lesser_bundle_that_was_put_over_another_hides_nothing(
     central: Central, locked: str, opened: Callable[..., Store], seaweed: Seaweed
 ) -> None:
     branch = central.branch(CODE, runs=1)
     branch.run("log")
     store = opened(f"s3://{locked}")
-    sent = copied(central, store, "cold")
-    (bundle,) = (each["name"] for each in sent.sent if each["name"].startswith("increments-"))
-    seaweed.client().put_object(Bucket=locked, Key=f"{CODE}/{bundle}", Body=b"junk")
+    copied(central, store, "cold")
+    bundle, members = bundle_of(store)
+    first = min(members).split(".manifest")[0]
+    lesser = {name: content for name, content in members.items() if name.startswith(first)}
+    assert 0 < len(lesser) < len(members)
+    seaweed.client().put_object(Bucket=locked, Key=f"{CODE}/{bundle}", Body=packed(lesser))
     report = verified(central, store, "cold")
     assert "error" not in report, report
     assert report["details"]["intact"] == len(entries(branch))
+
+
+def test_what_the_branch_did_not_sign_counts_for_nothing_in_a_bundle(
+    central: Central, locked: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    branch.run("log")
+    store = opened(f"s3://{locked}")
+    copied(central, store, "cold")
+    _bundle, members = bundle_of(store)
+    name = min(members).split(".manifest")[0]
+    forged = {each: content for each, content in members.items() if each.startswith(name)}
+    forged[f"{name}.manifest.json"] += b" "
+    seaweed.client().put_object(Bucket=locked, Key=f"{CODE}/increments-20990101-0000.tar", Body=packed(forged))
+    report = verified(central, store, "cold")
+    assert "increments-20990101-0000.tar" in {each["artifact"] for each in report["details"]["failures"]}
+    assert report["details"]["intact"] == len(entries(branch))
+
+
+def test_a_bundle_that_rots_loses_what_rotted_alone(
+    central: Central, tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    branch.run("log")
+    store = opened(str(tmp_path / "cold"))
+    copied(central, store, "cold", unlocked=True)
+    assert "error" not in verified(central, store, "cold", unlocked=True, read_days=3)
+    bundle, members = bundle_of(store)
+    name = next(each for each in sorted(members) if each + ".manifest.json" in members)
+    path = tmp_path / "cold" / CODE / bundle
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(members[name]) + len(members[name]) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(bytes(raw))
+    for day in (3, 6):
+        report = verified(central, store, "cold", days=day, unlocked=True, read_days=3)
+        failures = {each["artifact"]: each["reason"] for each in report["details"]["failures"]}
+        assert failures[name] == "the bytes in its bundle are not those of its manifest"
+        assert report["details"]["intact"] == len(entries(branch)) - 1
+
+
+def test_bytes_of_the_same_length_put_over_an_artifact_are_not_taken_for_it(
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    """Also when central has forgotten what it stored."""
+    branch = central.branch(CODE, runs=1)
+    (name,) = fulls(branch)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    ours = version_of(store, name)
+    seaweed.client().put_object(Bucket=bucket, Key=ours.key, Body=b"x" * ours.size)
+    (central.state / "offsite" / f"hot-{CODE}.json").unlink()
+    assert "error" not in verified(central, store)
+    store.delete(ours)
+    report = verified(central, store)
+    assert [each["artifact"] for each in report["details"]["failures"]] == [name]
+    assert "not those of its manifest" in report["error"]
 
 
 def test_nothing_there_is_a_failure(central: Central, bucket: str, opened: Callable[..., Store]) -> None:

@@ -202,25 +202,25 @@ class Mirror:
 
     def _read_bundle(self, name: str, known: Version | None) -> set[str]:
         """Of several versions the one that holds most: whoever has the writer's key can put a lesser one before it."""
+        before = set(self._memory.get(name, {}).get("artifacts", ()))
         best: tuple[set[str], dict[str, str]] = set(), {}
         for version in [known] if known is not None else self._listed.versions(self._prefix + name):
             with self.store.open(version) as stream:
                 contents = _bundle.read(stream)
             self.read_bytes += version.size
-            if known is not None and contents.sha256 != self._memory[name]["sha256"]:
-                break
             found = self._unpack(contents)
             if len(found[0]) > len(best[0]):
                 best = found
                 self._note(name, version, contents.sha256, read=True)
         held, wrong = best
+        self.problems.update({each: f"{name} holds it no more" for each in before - held})
         self.problems.update(wrong)
         if held:
-            self._memory[name]["artifacts"] = sorted(held)
+            # Of what is lost it stays known that it was there.
+            self._memory[name]["artifacts"] = sorted(held | before)
             self.save()
         else:
-            self.problems[name] = "its bytes are not those that were stored"
-            self._memory.pop(name, None)
+            self.problems[name] = "it holds no artifact as it was stored"
         return held
 
     def _unpack(self, contents: _bundle.Contents) -> tuple[set[str], dict[str, str]]:
