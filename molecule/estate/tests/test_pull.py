@@ -78,11 +78,3 @@ def test_rows_of_the_branch_are_at_central(
     central: Host, code: str, wait_for: Callable[[str, Callable[[], object], float], object]
 ) -> None:
     wait_for(f"the log runs of {code} at central", lambda: rows(central, "log", code), 240)
-
-
-def test_the_copy_offsite_has_what_central_has(
-    central: Host, code: str, wait_for: Callable[[str, Callable[[], object], float], object]
-) -> None:
-    wait_for(f"a full of {code} offsite", lambda: central.run("ls /srv/offsite/%s", code).rc == 0, 240)
-    done = central.run("sh -c %s sh %s %s", CHECK, f"/srv/offsite/{code}", code)
-    assert done.rc == 0, done.stderr
