@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import testinfra
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
 TOP = Path(__file__).resolve().parents[3]
+RUNS = """
+import json, sqlite3
+runs = sqlite3.connect("file:/var/lib/larapee-backup/runs.sqlite?mode=ro", uri=True)
+runs.row_factory = sqlite3.Row
+print(json.dumps([dict(row) for row in runs.execute("SELECT * FROM backup_runs ORDER BY started_at")]))
+"""
 BRANCHES = ("branch-001", "branch-002")
 
 
@@ -65,3 +72,15 @@ def wait_for() -> Callable[[str, Callable[[], object], float], object]:
         return answer
 
     return wait
+
+
+@pytest.fixture
+def rows() -> Callable[[Host, str, str], list[dict[str, Any]]]:
+    """Tells the rows of a host that have ended: of a kind and a branch, the oldest first."""
+
+    def ended(host: Host, kind: str, branch: str) -> list[dict[str, Any]]:
+        done = host.run("python3 -c %s", RUNS)
+        found = json.loads(done.stdout) if done.rc == 0 else []
+        return [row for row in found if (row["kind"], row["branch"]) == (kind, branch) and row["status"] != "pending"]
+
+    return ended

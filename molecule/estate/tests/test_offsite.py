@@ -8,24 +8,23 @@ import configparser
 import datetime as dt
 import json
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.exceptions
 import pytest
 import yaml
-from conftest import TOP
-from test_pull import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from testinfra.host import Host
 
+    Rows = Callable[[Host, str, str], list[dict[str, Any]]]
     WaitFor = Callable[[str, Callable[[], object], float], Any]
 
-STATE = TOP / ".cache/molecule"
+STATE = Path(__file__).resolve().parents[3] / ".cache/molecule"
 HOT, COLD = "larapee-hot", "larapee-cold"
 LOCK_DAYS = 90
 
@@ -115,7 +114,7 @@ def test_the_archive_has_fulls_and_bundles_and_each_version_is_locked(
 
 
 @pytest.mark.parametrize("place", ["hot", "cold"])
-def test_a_timer_verified_the_place(central: Host, code: str, place: str, wait_for: WaitFor) -> None:
+def test_a_timer_verified_the_place(central: Host, code: str, place: str, rows: Rows, wait_for: WaitFor) -> None:
     def verified() -> list[dict[str, Any]]:
         mine = [row for row in rows(central, "verify", code) if json.loads(row["details"]).get("place") == place]
         return [row for row in mine if row["status"] == "success" and row["launcher"] == "timer"]

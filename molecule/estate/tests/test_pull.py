@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
 BRANCHES = "/srv/backups/larapee/branches"
-RUNS = """
-import json, sqlite3
-runs = sqlite3.connect("file:/var/lib/larapee-backup/runs.sqlite?mode=ro", uri=True)
-runs.row_factory = sqlite3.Row
-print(json.dumps([dict(row) for row in runs.execute("SELECT * FROM backup_runs ORDER BY started_at")]))
-"""
 CHECK = """
 set -eu
 cd "$1"
@@ -32,15 +26,13 @@ done
 """
 
 
-def rows(host: Host, kind: str, branch: str) -> list[dict[str, Any]]:
-    done = host.run("python3 -c %s", RUNS)
-    found = json.loads(done.stdout) if done.rc == 0 else []
-    return [row for row in found if (row["kind"], row["branch"]) == (kind, branch) and row["status"] != "pending"]
-
-
 @pytest.mark.parametrize("kind", ["sync", "offsite", "verify"])
 def test_central_has_a_successful_row_of_each_kind_for_each_branch(
-    central: Host, code: str, kind: str, wait_for: Callable[[str, Callable[[], object], float], object]
+    central: Host,
+    code: str,
+    kind: str,
+    rows: Callable[[Host, str, str], list[dict[str, Any]]],
+    wait_for: Callable[[str, Callable[[], object], float], object],
 ) -> None:
     def succeeded() -> list[dict[str, Any]]:
         return [row for row in rows(central, kind, code) if row["status"] == "success" and row["launcher"] == "timer"]
@@ -75,6 +67,9 @@ def test_the_branch_knows_what_central_holds(
 
 
 def test_rows_of_the_branch_are_at_central(
-    central: Host, code: str, wait_for: Callable[[str, Callable[[], object], float], object]
+    central: Host,
+    code: str,
+    rows: Callable[[Host, str, str], list[dict[str, Any]]],
+    wait_for: Callable[[str, Callable[[], object], float], object],
 ) -> None:
     wait_for(f"the log runs of {code} at central", lambda: rows(central, "log", code), 240)
