@@ -88,7 +88,9 @@ def keys(rows: Iterable[Row], *, now: datetime) -> list[dict[str, Any]]:
     for name, since in sorted((row.details["keys"] if row is not None else {}).items())[:KEYS_SHOWN]:
         moment = moment_of(since.get("since") if isinstance(since, dict) else since)
         if moment is not None:
-            found.append({"name": str(name), "since": stamp(moment), "age_s": age_s(moment, now)})
+            stage = since.get("stage") if isinstance(since, dict) else None
+            shown = stage if isinstance(stage, str) else None
+            found.append({"name": str(name), "since": stamp(moment), "age_s": age_s(moment, now), "stage": shown})
     return found
 
 
