@@ -137,14 +137,15 @@ def test_what_was_missed_is_listed_until_word_comes_and_counts_for_nothing() -> 
     assert place(late, "local")["verified_at"] is None
 
 
-def test_ages_of_keys_are_those_that_the_newest_rotation_told() -> None:
+def test_ages_of_keys_are_those_that_the_newest_rotation_of_each_told() -> None:
     told = {"signing": stamp(60), "pull": {"since": stamp(30), "stage": "overlap"}, "odd": 7}
     found = branch(
-        row("rotate", minutes=900, details={"keys": {"signing": stamp(900)}}),
+        row("rotate", minutes=900, details={"keys": {"signing": stamp(900), "recipients": stamp(901)}}),
         row("rotate", minutes=20, details={"keys": told}),
     )
     assert found["keys"] == [
         {"name": "pull", "since": stamp(30), "age_s": 1800.0, "stage": "overlap"},
+        {"name": "recipients", "since": stamp(901), "age_s": 54060.0, "stage": None},
         {"name": "signing", "since": stamp(60), "age_s": 3600.0, "stage": None},
     ]
 

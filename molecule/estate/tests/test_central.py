@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import os
 import re
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +62,14 @@ class Estate:
 
     def rotate(self, *more: str, **variables: Any) -> int:
         return self.play("larapee.backup.rotate_keys", *more, **variables)
+
+    def told_keys(self, code: str) -> dict[str, dict[str, str]]:
+        """What the row of the last rotation says of the keys of a branch."""
+        query = "SELECT details FROM backup_runs WHERE kind = 'rotate' AND branch = ? ORDER BY started_at DESC"
+        with contextlib.closing(sqlite3.connect(self._state / "runs.sqlite")) as runs:
+            (details,) = runs.execute(query, (code,)).fetchone()
+        found: dict[str, dict[str, str]] = json.loads(details)["keys"]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +141,14 @@ def test_a_rotation_overlaps_and_ends(estate: Estate, branch: Host, code: str, c
     both = keys(branch)
     assert both[: len(before)] == before
     assert len(both) == 2 * len(before)
+    told = estate.told_keys(code)
+    assert {name: fact.get("stage") for name, fact in told.items() if name.startswith("ssh")} == {
+        "ssh pull": "overlap",
+        "ssh acknowledge": "overlap",
+    }
+    assert {"signing", "recipients", "s3 writer"} <= told.keys()
+    ages = [dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(fact["since"]) for fact in told.values()]
+    assert all(dt.timedelta(seconds=-5) < age < dt.timedelta(days=1) for age in ages), told
     assert estate.rotate("--limit", code, **now) == 0, "nothing new begins within the overlap"
     estate.rotate("--limit", code, larapee_backup_rotate_overlap_seconds=0)
     assert keys(branch) == both[len(before) :]

@@ -81,14 +81,18 @@ def _place(name: str, rows: Sequence[Row], *, now: datetime) -> dict[str, Any]:
 
 
 def keys(rows: Iterable[Row], *, now: datetime) -> list[dict[str, Any]]:
-    """Tell the ages of keys, where the newest rotation said since when each is in use."""
+    """Tell the ages of keys, and how far the rotation of each is, as the newest run that spoke of it said."""
     told = [row for row in rows if row.kind == "rotate" and row.status == "success" and not is_imported(row)]
-    row = max((row for row in told if isinstance(row.details.get("keys"), dict)), key=end_of, default=None)
+    known: dict[str, Any] = {}
+    for row in sorted(told, key=end_of):
+        of_row = row.details.get("keys")
+        known.update(of_row if isinstance(of_row, dict) else {})
     found = []
-    for name, since in sorted((row.details["keys"] if row is not None else {}).items())[:KEYS_SHOWN]:
-        moment = moment_of(since.get("since") if isinstance(since, dict) else since)
+    for name, fact in sorted(known.items())[:KEYS_SHOWN]:
+        facts = fact if isinstance(fact, dict) else {"since": fact}
+        moment = moment_of(facts.get("since"))
+        stage = facts.get("stage")
         if moment is not None:
-            stage = since.get("stage") if isinstance(since, dict) else None
             shown = stage if isinstance(stage, str) else None
             found.append({"name": str(name), "since": stamp(moment), "age_s": age_s(moment, now), "stage": shown})
     return found

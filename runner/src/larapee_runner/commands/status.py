@@ -142,7 +142,8 @@ def _show_rest(branch: dict[str, Any]) -> None:
     if len(branch["missed"]) > MISSED_SHOWN:
         render.write_line(f"missed: {code}: and {len(branch['missed']) - MISSED_SHOWN} more; larapee-backup runs")
     for key in branch["keys"]:
-        render.write_line(render.clean(f"key: {code}: {key['name']} in use for {render.span(key['age_s'])}"))
+        stage = "" if key["stage"] in (None, "at rest") else f", rotation: {key['stage']}"
+        render.write_line(render.clean(f"key: {code}: {key['name']} in use for {render.span(key['age_s'])}{stage}"))
     if branch["missing"]:
         render.write_line(f"missing: {code}: no success yet of {', '.join(branch['missing'])}")
     failure = branch["last_failure"]
