@@ -245,7 +245,7 @@ def test_one_rotten_increment_is_left_out_of_the_bundle_alone(
     assert set(outcome.left_out) == {rotten.name}
     (name,) = (each["name"] for each in outcome.sent if each["name"].startswith("increments-"))
     with store.open(next(iter(store.list(f"{CODE}/{name}")))) as stream:
-        members = _bundle.read(stream).members
+        members, _sha256 = _bundle.read(stream)
     assert {each.name: each.manifest.sha256 for each in whole}.items() <= members.items()
     assert rotten.name not in members
 
@@ -351,7 +351,7 @@ def test_what_retention_removes_meanwhile_is_no_failure(
     assert "error" not in outcome.report()
     (bundle,) = (each for each in store.list(f"{CODE}/") if each.key.endswith(".tar"))
     with store.open(bundle) as stream:
-        members = _bundle.read(stream).members
+        members, _sha256 = _bundle.read(stream)
     assert members
     assert not set(gone) & ({each["name"] for each in outcome.sent} | members.keys())
 

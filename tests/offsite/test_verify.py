@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _clock, _offsite_verify
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES, Central, tree
 from tests.offsite.test_copy import copied, entries
 
@@ -230,12 +231,17 @@ def test_the_archive_is_verified_with_its_locks_and_what_is_in_its_bundles(
 
 
 def test_what_nothing_locks_fails_though_its_bytes_are_right(
-    central: Central, bucket: str, opened: Callable[..., Store]
+    central: Central, bucket: str, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     central.branch(CODE, runs=1)
     store = opened(f"s3://{bucket}")
     copied(central, store, "cold", unlocked=True)
     assert "error" not in verified(central, store, "cold", unlocked=True)
+    with pytest.raises(BackupError) as caught:
+        verified(central, store, "cold")
+    assert caught.value.reason == "no_object_lock"
+    # A bucket that got its lock later than its content.
+    monkeypatch.setattr(type(store), "require_lock", lambda _store: None)
     report = verified(central, store, "cold")
     assert "nothing locks" in report["error"]
     assert (report["recovery_point"], report["details"]["intact"]) == (None, 0)
@@ -352,6 +358,33 @@ def test_bytes_of_the_same_length_put_over_an_artifact_are_not_taken_for_it(
     report = verified(central, store)
     assert [each["artifact"] for each in report["details"]["failures"]] == [name]
     assert "not those of its manifest" in report["error"]
+
+
+def test_a_bucket_that_keeps_no_versions_any_more_is_not_trusted(
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    central.branch(CODE, runs=1)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    seaweed.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    with pytest.raises(BackupError, match="keeps no versions"):
+        verified(central, store)
+
+
+@pytest.mark.parametrize("name", ["../../../escaped.manifest.json", "x/../../y.manifest.json", "a\nb.manifest.json"])
+def test_names_that_are_no_artifacts_are_left_alone(
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed, name: str
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    branch.run("log")
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    client = seaweed.client()
+    client.put_object(Bucket=bucket, Key=f"{CODE}/odd/{name.split('/')[-1]}", Body=b"{}")
+    client.put_object(Bucket=bucket, Key=f"{CODE}/increments-20990101-0000.tar", Body=packed({name: b"{}", "y": b""}))
+    report = verified(central, store)
+    assert [each["artifact"] for each in report["details"]["failures"]] == ["increments-20990101-0000.tar"]
+    assert not list(central.path.parent.rglob("escaped*"))
 
 
 def test_nothing_there_is_a_failure(central: Central, bucket: str, opened: Callable[..., Store]) -> None:

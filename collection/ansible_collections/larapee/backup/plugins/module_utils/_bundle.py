@@ -79,20 +79,17 @@ def packed(name: str, entries: t.Sequence[Entry], directory: str) -> t.Iterator[
         yield Bundle(name, f"/proc/self/fd/{handle.fileno()}", digest.size, digest.hexdigest(), contents)
 
 
-@dataclasses.dataclass(frozen=True)
-class Contents:
-    """What a tar holds: by name ``members`` have their SHA-256, ``small`` the manifests and signatures themselves."""
-
-    sha256: str
-    members: t.Mapping[str, str]
-    small: t.Mapping[str, bytes]
+OnManifest = t.Callable[[str, bytes, bytes, t.Mapping[str, str]], None]
 
 
-def read(stream: t.IO[bytes]) -> Contents:
-    """Read a tar to its end; what is no tar holds nothing."""
+def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[dict[str, str], str]:
+    """By name, the SHA-256 of each file in a tar, and that of the tar; what is no tar holds nothing.
+
+    *on_manifest* gets each artifact's name, manifest and signature, and the files that came before: all of its own.
+    """
     reader = _Hashing(stream)
     found: dict[str, str] = {}
-    small: dict[str, bytes] = {}
+    signature = "", b""
     with (
         contextlib.suppress(tarfile.TarError, ValueError),
         tarfile.open(fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_io.BLOCK_SIZE) as tar,
@@ -101,14 +98,20 @@ def read(stream: t.IO[bytes]) -> Contents:
             content = tar.extractfile(member)
             if content is None:
                 continue
-            if member.name.endswith(_SMALL_ENDINGS) and member.size <= _io.BLOCK_SIZE:
-                small[member.name] = content.read()
-                found[member.name] = hashlib.sha256(small[member.name]).hexdigest()
-            else:
+            if not member.name.endswith(_SMALL_ENDINGS) or member.size > _io.BLOCK_SIZE:
                 found[member.name] = _io.sha256_stream(content)
+                continue
+            raw = content.read()
+            found[member.name] = hashlib.sha256(raw).hexdigest()
+            if member.name.endswith(_names.SIGNATURE_SUFFIX):
+                signature = member.name, raw
+            elif on_manifest is not None:
+                name = member.name[: -len(_names.MANIFEST_SUFFIX)]
+                own = signature[0] == name + _names.SIGNATURE_SUFFIX
+                on_manifest(name, raw, signature[1] if own else b"", found)
     for _block in iter(lambda: reader.read(_io.BLOCK_SIZE), b""):
         pass
-    return Contents(reader.hexdigest(), found, small)
+    return found, reader.hexdigest()
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
@@ -164,4 +167,4 @@ class _Digest:
         return self._digest.hexdigest()
 
 
-__all__ = ("CONTENTS_SUFFIX", "NAME", "SUFFIX", "Bundle", "Contents", "name_of", "packed", "read")
+__all__ = ("CONTENTS_SUFFIX", "NAME", "SUFFIX", "Bundle", "name_of", "packed", "read")

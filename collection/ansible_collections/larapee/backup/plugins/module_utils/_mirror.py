@@ -128,11 +128,13 @@ class Mirror:
             if _bundle.NAME.fullmatch(name):
                 wanted |= self._follow_bundle(name)
         for name in self._names():
-            if name.endswith(_names.MANIFEST_SUFFIX) and not name.startswith("."):
-                artifact = name[: -len(_names.MANIFEST_SUFFIX)]
-                if self._is_here(artifact, name) or self._take(artifact):
-                    self._origin.pop(artifact, None)
-                    wanted.add(artifact)
+            artifact = name[: -len(_names.MANIFEST_SUFFIX)]
+            # Whoever has the writer's key can store anything under any name.
+            if not name.endswith(_names.MANIFEST_SUFFIX) or _names.parse_name(artifact) is None:
+                continue
+            if self._is_here(artifact, name) or self._take(artifact):
+                self._origin.pop(artifact, None)
+                wanted.add(artifact)
         for name in os.listdir(self.directory):
             if name.endswith(_names.MANIFEST_SUFFIX) and name[: -len(_names.MANIFEST_SUFFIX)] not in wanted:
                 for path in (name, name[: -len(_names.MANIFEST_SUFFIX)] + _names.SIGNATURE_SUFFIX):
@@ -205,13 +207,13 @@ class Mirror:
         before = set(self._memory.get(name, {}).get("artifacts", ()))
         best: tuple[set[str], dict[str, str]] = set(), {}
         for version in [known] if known is not None else self._listed.versions(self._prefix + name):
+            opened = _Unpacked(self._take_from_bundle)
             with self.store.open(version) as stream:
-                contents = _bundle.read(stream)
+                _members, sha256 = _bundle.read(stream, opened.take)
             self.read_bytes += version.size
-            found = self._unpack(contents)
-            if len(found[0]) > len(best[0]):
-                best = found
-                self._note(name, version, contents.sha256, read=True)
+            if len(opened.held) > len(best[0]):
+                best = opened.held, opened.wrong
+                self._note(name, version, sha256, read=True)
         held, wrong = best
         self.problems.update({each: f"{name} holds it no more" for each in before - held})
         self.problems.update(wrong)
@@ -223,23 +225,14 @@ class Mirror:
             self.problems[name] = "it holds no artifact as it was stored"
         return held
 
-    def _unpack(self, contents: _bundle.Contents) -> tuple[set[str], dict[str, str]]:
-        """Keep the manifests of what is in a bundle as recorded; of the rest, what is wrong with it."""
-        held = set()
-        wrong = {}
-        for name, raw in contents.small.items():
-            if name.endswith(_names.MANIFEST_SUFFIX):
-                artifact = name[: -len(_names.MANIFEST_SUFFIX)]
-                signature = contents.small.get(artifact + _names.SIGNATURE_SUFFIX, b"")
-                why = self._why_not(artifact, raw, signature)
-                if not why and not _has_all(Entry("", _manifest.parse_manifest(raw), raw), contents.members):
-                    why = "the bytes in its bundle are not those of its manifest"
-                if why:
-                    wrong[artifact] = why
-                else:
-                    self._keep(artifact, raw, signature)
-                    held.add(artifact)
-        return held, wrong
+    def _take_from_bundle(self, artifact: str, raw: bytes, signature: bytes, members: t.Mapping[str, str]) -> str:
+        """Keep a manifest when all that it speaks of is there as recorded; else say what is wrong with it."""
+        why = self._why_not(artifact, raw, signature)
+        if not why and not _has_all(Entry("", _manifest.parse_manifest(raw), raw), members):
+            why = "the bytes in its bundle are not those of its manifest"
+        if not why:
+            self._keep(artifact, raw, signature)
+        return why
 
     def _check_object(self, name: str, size: int, sha256: str) -> bool:
         version = self._known(name)
@@ -281,6 +274,24 @@ class Mirror:
         except (KeyError, TypeError, ValueError):
             return True
         return _proofs.is_due(name, at, now=self._now, days=self._read_days)
+
+
+class _Unpacked:
+    """Of one version of a bundle: the artifacts that are held, and what is wrong with others."""
+
+    def __init__(self, take: t.Callable[[str, bytes, bytes, t.Mapping[str, str]], str]) -> None:
+        self.held: set[str] = set()
+        self.wrong: dict[str, str] = {}
+        self._take = take
+
+    def take(self, artifact: str, raw: bytes, signature: bytes, members: t.Mapping[str, str]) -> None:
+        if _names.parse_name(artifact) is None:
+            return
+        why = self._take(artifact, raw, signature, members)
+        if why:
+            self.wrong[artifact] = why
+        else:
+            self.held.add(artifact)
 
 
 def large_files(entry: Entry) -> list[tuple[str, int, str]]:

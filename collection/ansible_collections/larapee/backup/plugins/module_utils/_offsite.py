@@ -299,12 +299,12 @@ class _Copying:
         """
         for version in self._shelf.versions(name):
             with self._shelf.store.open(version) as stream:
-                contents = _bundle.read(stream)
-            held = [each for each in entries if _is_among(each, contents.members)]
+                members, sha256 = _bundle.read(stream)
+            held = [each for each in entries if _is_among(each, members)]
             if held and write:
                 self._lock(version)
                 self._lock_bases(held)
-            self._shelf.note_contents(version, map(_identity, held), sha256=contents.sha256)
+            self._shelf.note_contents(version, map(_identity, held), sha256=sha256)
             if held:
                 return set(map(_identity, held))
         return set()

@@ -44,7 +44,11 @@ class OffsiteVerifyRequest:
 
 
 def verify_offsite(store: Store, request: OffsiteVerifyRequest, *, check_mode: bool = False) -> dict[str, t.Any]:
-    """What the recorder notes of the place; raises BackupError when it cannot be reached."""
+    """What the recorder notes of the place; raises BackupError when it cannot be reached, or keeps nothing for sure."""
+    if request.target == _offsite.COLD and not request.unlocked:
+        store.require_lock()
+    else:
+        store.require_versions()
     with open_mirror(store, request.target, request, read_days=request.read_days, check_mode=check_mode) as mirror:
         return _Verifying(mirror, request).run()
 

@@ -106,7 +106,7 @@ class S3Store:
             versioning = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status")
         if versioning != "Enabled":
             raise BackupError(
-                f"Failed to copy to {self.url}: the bucket keeps no versions, and whoever holds the writer's key could "
+                f"Failed to trust {self.url}: the bucket keeps no versions, and whoever holds the writer's key could "
                 "replace what was stored. Enable its versioning.",
                 reason="no_versions",
             )
