@@ -8,6 +8,7 @@ import datetime as dt
 import io
 import subprocess
 import tarfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +116,26 @@ def test_the_cold_place_gets_fulls_and_one_bundle_all_locked(
         names = set(tar.getnames())
     assert {f"{name}.manifest.json" for name in names if name.endswith(".age") and ".index." not in name} <= names
     assert copied(central, store, "cold", lock_days=120).sent == []
+
+
+def test_a_base_keeps_up_with_a_default_that_is_longer_than_what_is_asked_for(
+    central: Central, seaweed: Seaweed, opened: Callable[..., Store]
+) -> None:
+    seaweed.bucket("longer", locked=True, days=200)
+    branch = central.branch(CODE, runs=1)
+    store = opened("s3://longer")
+    copied(central, store, "cold")
+    branch.run("log")
+    # The default counts from the moment at which each object is stored.
+    time.sleep(4)
+    copied(central, store, "cold")
+    locks = {version.key.split("/")[1]: store.locked_until(version) for version in store.list(f"{CODE}/")}
+    (bundle,) = (name for name in locks if name.startswith("increments-") and name.endswith(".tar"))
+    (full,) = (name for name in locks if name.startswith("db-") and name.endswith(".gz.age"))
+    of_full, of_bundle = locks[full], locks[bundle]
+    assert of_full is not None
+    assert of_bundle is not None
+    assert of_full >= of_bundle - dt.timedelta(seconds=2)
 
 
 def test_a_base_is_locked_as_long_as_what_stands_on_it(

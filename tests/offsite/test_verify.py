@@ -257,7 +257,7 @@ def test_a_base_that_is_let_go_before_its_increments_fails(
     copied(central, store, "cold")
     branch.run("log")
     with monkeypatch.context() as context:
-        context.setattr(_offsite._Copying, "_lock_bases", lambda *_given: None)
+        context.setattr(_offsite._Copying, "_lock_bases", lambda *_given, **_named: None)
         copied(central, store, "cold", lock_days=100)
     report = verified(central, store, "cold")
     assert "its lock ends before that of" in report["error"]

@@ -206,15 +206,18 @@ class _Copying:
             path = f"/proc/self/fd/{handle.fileno()}"
             return self._shelf.put(file.name, path, size=file.size, sha256=file.sha256)
 
-    def _lock(self, version: Version, *, until: dt.datetime | None = None) -> None:
-        """Let nobody remove *version* for the days of the request, and believe it only when it was read back."""
+    def _lock(self, version: Version, *, until: dt.datetime | None = None) -> dt.datetime:
+        """Let nobody remove *version* for the days of the request, and believe it only when it was read back.
+
+        Return until when it is locked: the bucket's own default may be later than what is asked for.
+        """
         if self._request.unlocked:
-            return
+            return self._now
         # What was stored before keeps its own time: only a new version, or one that others depend on, is locked longer.
         wanted = until or self._now + dt.timedelta(days=self._request.lock_days)
         known = self._shelf.locked_until(version)
         if known is not None and (until is None or known >= until - _ROUNDING):
-            return
+            return known
         store = self._shelf.store
         found = store.locked_until(version)
         if found is None or found < wanted - _ROUNDING:
@@ -228,6 +231,7 @@ class _Copying:
                 reason="not_locked",
             )
         self._shelf.note_lock(version, found)
+        return found
 
     def _bundle(self, entries: t.Sequence[Entry], *, write: bool) -> list[Entry]:
         """Send those of *entries* that no bundle holds as one bundle; return those that are at the place then."""
@@ -246,6 +250,8 @@ class _Copying:
             whole = [each for each in entries if self._is_whole(each, leases)]
             if not whole:
                 return []
+            # Before they have a new dependant, so that they never are the first to be let go.
+            self._lock_bases(whole, until=self._now + dt.timedelta(days=self._request.lock_days))
             try:
                 with _bundle.packed(name, whole, self._catalogue.directory) as bundle:
                     version = self._shelf.put(name, bundle.path, size=bundle.size, sha256=bundle.sha256)
@@ -253,9 +259,7 @@ class _Copying:
             except NotAsRecordedError as exc:
                 self._outcome.left_out[name] = str(exc)
                 return []
-        for each in (version, listed):
-            self._lock(each)
-        self._lock_bases(whole)
+        self._lock_bases(whole, until=max(self._lock(each) for each in (version, listed)))
         self._shelf.note_contents(version, map(_identity, whole), sha256=bundle.sha256)
         self._outcome.sent.append({"name": name, "size": bundle.size, "sha256": bundle.sha256})
         return whole
@@ -272,9 +276,8 @@ class _Copying:
             return False
         return True
 
-    def _lock_bases(self, increments: t.Iterable[Entry]) -> None:
-        """A base is worth as long as its last dependant: it is locked at least as long."""
-        until = self._now + dt.timedelta(days=self._request.lock_days)
+    def _lock_bases(self, increments: t.Iterable[Entry], *, until: dt.datetime) -> None:
+        """An increment is worth nothing without its base, which is locked at least as long."""
         bases = {each.manifest.document["base"] for each in increments}
         for entry in self._catalogue.entries:
             if entry.name in bases:
@@ -302,8 +305,7 @@ class _Copying:
                 members, sha256 = _bundle.read(stream)
             held = [each for each in entries if _is_among(each, members)]
             if held and write:
-                self._lock(version)
-                self._lock_bases(held)
+                self._lock_bases(held, until=self._lock(version))
             self._shelf.note_contents(version, map(_identity, held), sha256=sha256)
             if held:
                 return set(map(_identity, held))

@@ -26,8 +26,8 @@ from ._verify import FAILED, OK, Check
 
 # Verification may read for long when retention comes.
 _WAIT_SECONDS = 900.0
-# Servers keep whole seconds.
-_ROUNDING = dt.timedelta(seconds=2)
+# While a copy is under way a base gets its lock before the increments, which are locked a little longer then.
+_SLACK = dt.timedelta(days=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,11 +167,11 @@ class _Verifying:
         return [Check(name, "intact", FAILED, why) for name, why in sorted(found.items())]
 
     def _is_shorter(self, base: Entry, until: dt.datetime) -> bool:
-        if self._locks.get(base.name, until) >= until - _ROUNDING:
+        if self._locks.get(base.name, until) >= until - _SLACK:
             return False
         # It may have been locked longer since it was asked for.
         self._why_not_locked(base, again=True)
-        return self._locks[base.name] < until - _ROUNDING
+        return self._locks[base.name] < until - _SLACK
 
     def _check_numbers(self) -> list[Check]:
         """A number that is missing between others: what the lock has let go may be missing, and what retention took."""
