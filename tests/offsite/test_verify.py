@@ -373,16 +373,16 @@ def test_a_bucket_that_keeps_no_versions_any_more_is_not_trusted(
 
 @pytest.mark.parametrize("name", ["../../../escaped.manifest.json", "x/../../y.manifest.json", "a\nb.manifest.json"])
 def test_names_that_are_no_artifacts_are_left_alone(
-    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed, name: str
+    central: Central, locked: str, opened: Callable[..., Store], seaweed: Seaweed, name: str
 ) -> None:
     branch = central.branch(CODE, runs=1)
     branch.run("log")
-    store = opened(f"s3://{bucket}")
-    copied(central, store)
+    store = opened(f"s3://{locked}")
+    copied(central, store, "cold")
     client = seaweed.client()
-    client.put_object(Bucket=bucket, Key=f"{CODE}/odd/{name.split('/')[-1]}", Body=b"{}")
-    client.put_object(Bucket=bucket, Key=f"{CODE}/increments-20990101-0000.tar", Body=packed({name: b"{}", "y": b""}))
-    report = verified(central, store)
+    client.put_object(Bucket=locked, Key=f"{CODE}/odd/{name.split('/')[-1]}", Body=b"{}")
+    client.put_object(Bucket=locked, Key=f"{CODE}/increments-20990101-0000.tar", Body=packed({name: b"{}", "y": b""}))
+    report = verified(central, store, "cold")
     assert [each["artifact"] for each in report["details"]["failures"]] == ["increments-20990101-0000.tar"]
     assert not list(central.path.parent.rglob("escaped*"))
 

@@ -32,6 +32,7 @@ SUFFIX: t.Final = ".tar"
 CONTENTS_SUFFIX: t.Final = ".contents.json"
 NAME: t.Final = re.compile(r"increments-\d{8}-\d{4}(-\d{2})?\.tar", re.ASCII)
 
+_LARGEST_HEADER = 64 * 1024
 _SMALL_ENDINGS = (_names.MANIFEST_SUFFIX, _names.SIGNATURE_SUFFIX)
 
 
@@ -91,8 +92,11 @@ def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[di
     found: dict[str, str] = {}
     signature = "", b""
     with (
-        contextlib.suppress(tarfile.TarError, ValueError),
-        tarfile.open(fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_io.BLOCK_SIZE) as tar,
+        # Whoever has the writer's key can store a tar that is made to harm its reader.
+        contextlib.suppress(tarfile.TarError, ValueError, RecursionError, OverflowError),
+        tarfile.open(
+            fileobj=t.cast("t.IO[bytes]", reader), mode="r|", bufsize=_io.BLOCK_SIZE, tarinfo=_PlainMember
+        ) as tar,
     ):
         for member in tar:
             content = tar.extractfile(member)
@@ -112,6 +116,20 @@ def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[di
     for _block in iter(lambda: reader.read(_io.BLOCK_SIZE), b""):
         pass
     return found, reader.hexdigest()
+
+
+class _PlainMember(tarfile.TarInfo):
+    """What our own tars are made of: files and short extended headers; sparse files and long names come from others."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo | tarfile.TarFile:
+        plain = self.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
+        extended = self.type == tarfile.XHDTYPE and self.size <= _LARGEST_HEADER
+        if not plain and not extended:
+            raise tarfile.ReadError("it is not a tar of plain files")
+        found = super()._proc_member(tar)  # type: ignore[misc]
+        if isinstance(found, tarfile.TarInfo) and found.sparse is not None:
+            raise tarfile.ReadError("it is not a tar of plain files")
+        return t.cast("tarfile.TarInfo", found)
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:

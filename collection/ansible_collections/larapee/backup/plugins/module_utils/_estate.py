@@ -56,8 +56,13 @@ def read_place(directory: str) -> Catalogue:
     return catalogue
 
 
-def each_branch(work: Work, branches: t.Iterable[str], *, width: int = WIDTH) -> dict[str, Report]:
-    """What *work*, for *width* of *branches* at once, reports of each; where it fails, a report with ``error``."""
+def each_branch(
+    work: Work, branches: t.Iterable[str], *, width: int = WIDTH, place: str = "central"
+) -> dict[str, Report]:
+    """What *work*, for *width* of *branches* at once, reports of each; where it fails, a report with ``error``.
+
+    *place*: what is worked on.
+    """
     waiting = list(dict.fromkeys(branches))
     reports: dict[str, Report] = dict.fromkeys(waiting, {})
     running: dict[int, _Worker] = {}
@@ -74,6 +79,8 @@ def each_branch(work: Work, branches: t.Iterable[str], *, width: int = WIDTH) ->
                         selector.unregister(key.fd)
                         del running[key.fd]
                         reports[worker.branch] = worker.finish()
+                        if "error" in reports[worker.branch]:
+                            reports[worker.branch]["details"].setdefault("place", place)
         finally:
             for worker in running.values():
                 worker.end()
@@ -82,8 +89,7 @@ def each_branch(work: Work, branches: t.Iterable[str], *, width: int = WIDTH) ->
 
 def failed(error: BackupError) -> Report:
     """The report of a branch for which nothing could be done."""
-    details = {"reason": error.reason, "place": "central"}
-    return {"artifacts": [], "recovery_point": None, "details": details, "error": str(error)}
+    return {"artifacts": [], "recovery_point": None, "details": {"reason": error.reason}, "error": str(error)}
 
 
 class _Worker:

@@ -35,7 +35,6 @@ STAGING: t.Final = ".adopting-"
 FUTURE: t.Final = dt.timedelta(minutes=10)
 # A branch keeps a week; what was signed long before it came was kept for a purpose, with a key that may be stolen.
 OLDEST: t.Final = dt.timedelta(days=35)
-_KEPT_AT_LEAST = dt.timedelta(days=1)
 _LOCK_WAIT = 60.0
 _MODE = 0o600
 
@@ -193,30 +192,18 @@ class Adopter:
             raise RefusedError(f"it was signed more than {OLDEST.days} days before it came")
 
     def _is_pruned(self, manifest: Manifest) -> bool:
-        """Whether retention removed it here: it must not come back. A damaged ledger excuses nothing.
-
-        The ledger knows numbers and no epochs, and a branch that was rebuilt without its state counts from one again.
-        So a number counts as removed only for what is older than anything that retention keeps at least, and where a
-        later one of the same kind and epoch is here, since retention never takes the newest.
-        """
+        """Whether retention removed it here: it must not come back. A damaged ledger excuses nothing."""
         try:
             ledger = _ledger.read_ledger(self._inbox.place, branch=self._inbox.branch)
         except _ledger.LedgerError:
             return False
-        if manifest.artifact in ledger.going:
-            return True
-        if not ledger.has_removed(manifest.artifact, kind=manifest.kind, sequence=manifest.sequence):
-            return False
-        if manifest.created_at > _clock.now() - _KEPT_AT_LEAST:
-            return False
-        kind, epoch, number = _number(manifest)
-        return any((kind, epoch) == held[:2] and number < held[2] for held in self._numbers())
+        return _ledger.was_removed(ledger, manifest, self._numbers(), now=_clock.now())
 
     def _check_number(self, manifest: Manifest) -> None:
         """Numbers rise by one with each artifact: a second one of a number is an older state put back, or a forgery."""
         if not manifest.sequence:
             return
-        holder = self._numbers().get(_number(manifest))
+        holder = self._numbers().get(_ledger.number_of(manifest))
         if holder is not None:
             raise RefusedError(f"number {manifest.sequence} of kind {manifest.kind} is {holder} already")
 
@@ -227,7 +214,7 @@ class Adopter:
                 if name.endswith(_names.MANIFEST_SUFFIX) and not name.startswith("."):
                     with contextlib.suppress(OSError, ValueError):
                         held = _manifest.parse_manifest(_io.read_small(os.path.join(self._inbox.place, name)))
-                        self._held[_number(held)] = held.artifact
+                        self._held[_ledger.number_of(held)] = held.artifact
         return self._held
 
     def _stage(self, manifest: Manifest, raw: bytes, signature: bytes) -> Entry:
@@ -282,7 +269,7 @@ class Adopter:
             manifest = entry.name + _names.MANIFEST_SUFFIX
             os.link(entry.path + _names.MANIFEST_SUFFIX, os.path.join(inbox.place, manifest))
             _io.fsync_directory(inbox.place)
-        self._numbers()[_number(entry.manifest)] = entry.name
+        self._numbers()[_ledger.number_of(entry.manifest)] = entry.name
         self.placed.append(entry.name)
         return ADOPTED
 
@@ -333,10 +320,6 @@ def copy_plain(source: str, target: str, *, check_size: t.Callable[[int], None])
 
 def _new(path: str) -> t.IO[bytes]:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE), "wb")
-
-
-def _number(manifest: Manifest) -> tuple[str, str, int]:
-    return (manifest.kind, manifest.epoch or "", manifest.sequence)
 
 
 def _age(name: str) -> tuple[dt.datetime, str]:

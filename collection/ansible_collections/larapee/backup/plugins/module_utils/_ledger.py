@@ -12,13 +12,17 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import os
 import typing as t
 
 from . import _io, _names
+from ._manifest import Manifest
 
 NAME: t.Final = "retention.json"
 SCHEMA_VERSION: t.Final = 1
+# Retention keeps no less (_prune_request).
+KEPT_AT_LEAST: t.Final = dt.timedelta(days=1)
 
 Range = tuple[int, int]
 Note = t.Mapping[str, str]
@@ -77,6 +81,30 @@ class Ledger:
             if name in gone:
                 pruned[each.kind] = _with(pruned.get(each.kind, ()), each.sequence)
         return dataclasses.replace(self, pruned=pruned, going={})
+
+
+def was_removed(
+    ledger: Ledger, manifest: Manifest, numbers: t.Iterable[tuple[str, str, int]], *, now: dt.datetime
+) -> bool:
+    """Whether retention removed *manifest* from the place that has *numbers* (kind, epoch, number of each).
+
+    The ledger knows numbers and no epochs, and a branch that was rebuilt without its state counts from one again. So a
+    number counts as removed only for what is older than anything that retention keeps at least, and where a later one
+    of the same kind and epoch is there, since retention never takes the newest.
+    """
+    if manifest.artifact in ledger.going:
+        return True
+    if not ledger.has_removed(manifest.artifact, kind=manifest.kind, sequence=manifest.sequence):
+        return False
+    if manifest.created_at > now - KEPT_AT_LEAST:
+        return False
+    kind, epoch, number = number_of(manifest)
+    return any((kind, epoch) == held[:2] and number < held[2] for held in numbers)
+
+
+def number_of(manifest: Manifest) -> tuple[str, str, int]:
+    """Kind, epoch and number: no two artifacts of a branch share them."""
+    return manifest.kind, manifest.epoch or "", manifest.sequence
 
 
 def read_ledger(directory: str, *, branch: str) -> Ledger:
@@ -203,4 +231,17 @@ def _number(value: t.Any, field: str) -> int:
     return value
 
 
-__all__ = ("NAME", "Going", "Ledger", "LedgerError", "Note", "Range", "leftovers", "read_ledger", "write_ledger")
+__all__ = (
+    "KEPT_AT_LEAST",
+    "NAME",
+    "Going",
+    "Ledger",
+    "LedgerError",
+    "Note",
+    "Range",
+    "leftovers",
+    "number_of",
+    "read_ledger",
+    "was_removed",
+    "write_ledger",
+)

@@ -18,12 +18,13 @@ import datetime as dt
 import os
 import typing as t
 
-from . import _bundle, _clock, _dirfd, _estate, _intact, _io, _manifest, _names, _proofs, _shelf
+from . import _bundle, _clock, _dirfd, _estate, _intact, _io, _ledger, _manifest, _names, _proofs, _shelf
 from ._catalog import Catalogue, Entry
-from ._store._base import Listing, Store, Version, digest_of
+from ._store._base import Listing, Store, UnreadableError, Version, digest_of
 
 _MEMORY = ".versions.json"
 _LARGEST_SMALL = 4 * _io.BLOCK_SIZE
+_MOST_VERSIONS = 8
 
 Fact = dict[str, t.Any]
 
@@ -32,6 +33,8 @@ class Mirror:
     """``directory`` has the manifests, and retention's ledger where the place has one; ``problems`` as a catalogue.
 
     ``stored`` is what central remembers to have stored, by key. ``read_days``: each byte is read within so many.
+    ``bundles``: whether tars of increments count. What was there before and is gone is a problem, unless retention's
+    ledger says so, or its lock is over.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Mirror:
         allowed_signers: str,
         stored: t.Mapping[str, t.Mapping[str, t.Any]],
         read_days: int,
+        bundles: bool,
     ) -> None:
         self.store = store
         self.directory = directory
@@ -52,11 +56,14 @@ class Mirror:
         self._allowed_signers = allowed_signers
         self._stored = stored
         self._read_days = read_days
+        self._bundles = bundles
+        self._signers = _proofs.signers(allowed_signers, branch)
         self._now = _clock.now()
         self._prefix = f"{branch}/"
         self._listed = Listing(store, self._prefix)
         _io.ensure_directory(directory)
         self._memory = _shelf.recall(os.path.join(directory, _MEMORY), store.url)
+        self._ledger = _ledger.Ledger(branch=branch)
         self._origin: dict[str, str] = {}
         self._kept = False
         try:
@@ -83,7 +90,8 @@ class Mirror:
         """Raise NotIntactError unless *entry* is at the place, its bytes as recorded; True when they were read now."""
         if entry.name in self._origin:
             return bool(self._memory[self._origin[entry.name]]["proven_at"] == self._stamp)
-        return any([self._check_object(name, size, sha256) for name, size, sha256 in large_files(entry)])
+        read = [self._check_object(name, size, sha256) for name, size, sha256 in large_files(entry)]
+        return any(read)
 
     def versions_of(self, entry: Entry) -> list[Version]:
         """Those that make up *entry*: its own, or those of the bundle that holds it."""
@@ -125,7 +133,7 @@ class Mirror:
         """Have the manifests that are there, and no others."""
         wanted = set()
         for name in self._names():
-            if _bundle.NAME.fullmatch(name):
+            if self._bundles and _bundle.NAME.fullmatch(name):
                 wanted |= self._follow_bundle(name)
         for name in self._names():
             artifact = name[: -len(_names.MANIFEST_SUFFIX)]
@@ -135,30 +143,84 @@ class Mirror:
             if self._is_here(artifact, name) or self._take(artifact):
                 self._origin.pop(artifact, None)
                 wanted.add(artifact)
+        gone = self._gone(wanted)
+        for artifact, facts in gone.items():
+            self.problems[artifact] = "it was there, and is gone"
+            self._memory[artifact + _names.MANIFEST_SUFFIX] = facts
+        known = {name: fact for name, fact in self._memory.items() if self._known(name) is not None}
+        self._memory = {**known, **{name + _names.MANIFEST_SUFFIX: facts for name, facts in gone.items()}}
+
+    def _gone(self, wanted: t.Container[str]) -> dict[str, Fact]:
+        """What nobody was to remove, with what is known of it; the manifests of all that is gone are removed here."""
+        with contextlib.suppress(_ledger.LedgerError):
+            self._ledger = _ledger.read_ledger(self.directory, branch=self._branch)
+        found = {}
+        for name, fact in self._memory.items():
+            artifact = name[: -len(_names.MANIFEST_SUFFIX)]
+            if "gone" in fact and artifact not in wanted and not self._is_excused(artifact, fact):
+                found[artifact] = fact
         for name in os.listdir(self.directory):
-            if name.endswith(_names.MANIFEST_SUFFIX) and name[: -len(_names.MANIFEST_SUFFIX)] not in wanted:
-                for path in (name, name[: -len(_names.MANIFEST_SUFFIX)] + _names.SIGNATURE_SUFFIX):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(os.path.join(self.directory, path))
-        self._memory = {name: fact for name, fact in self._memory.items() if self._known(name) is not None}
+            artifact = name[: -len(_names.MANIFEST_SUFFIX)]
+            if not name.endswith(_names.MANIFEST_SUFFIX) or artifact in wanted:
+                continue
+            origin = name if name in self._memory else self._held_by(artifact)
+            # What is wrong with one that is there is told elsewhere.
+            if not self._listed.versions(self._prefix + origin):
+                fact = self._last_seen(name, self._memory.get(origin, {}))
+                if fact and not self._is_excused(artifact, fact):
+                    found[artifact] = fact
+            for path in (name, artifact + _names.SIGNATURE_SUFFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.directory, path))
+        return found
+
+    def _last_seen(self, name: str, known: Fact) -> Fact:
+        """Of a manifest that is gone, what is to be remembered; nothing of one that cannot be read."""
+        with contextlib.suppress(OSError, ValueError):
+            manifest = _manifest.parse_manifest(_io.read_small(os.path.join(self.directory, name)))
+            absent = {"version": "", "size": -1, "sha256": "", "locked_until": known.get("locked_until")}
+            return {**absent, "gone": [manifest.kind, manifest.sequence]}
+        return {}
+
+    def _held_by(self, artifact: str) -> str:
+        """The bundle that held *artifact*."""
+        return next((name for name, fact in self._memory.items() if artifact in fact.get("artifacts", ())), "")
+
+    def _is_excused(self, artifact: str, fact: Fact) -> bool:
+        kind, sequence = fact["gone"]
+        until = fact.get("locked_until")
+        over = until is not None and _manifest.parse_time(until) < self._now
+        return over or self._ledger.has_removed(artifact, kind=kind, sequence=sequence)
 
     def _is_here(self, artifact: str, name: str) -> bool:
         files = (name, artifact + _names.SIGNATURE_SUFFIX)
-        here = (os.path.lexists(os.path.join(self.directory, each)) for each in files)
-        return all(self._known(each) is not None for each in files) and all(here)
+        if any(self._known(each) is None for each in files):
+            return False
+        try:
+            raw, signature = (_io.read_small(os.path.join(self.directory, each)) for each in files)
+        except (OSError, ValueError):
+            return False
+        return bool(self._memory[name]["sha256"] == self._judged(raw, signature))
+
+    def _judged(self, raw: bytes, signature: bytes) -> str:
+        """Of all that the judgement of a signature depends on: it stands as long as none of that changes."""
+        return _proofs.fingerprint(self._branch, self._signers, raw, signature)
 
     def _take(self, artifact: str) -> bool:
         """Keep the newest version of a manifest that its signature proves; without one it is a problem."""
         manifest, signature = artifact + _names.MANIFEST_SUFFIX, artifact + _names.SIGNATURE_SUFFIX
-        signatures = self._listed.versions(self._prefix + signature)
+        # Whoever has the writer's key can put any number of versions over it.
+        signatures = [
+            (other, self._small(other)) for other in self._listed.versions(self._prefix + signature)[:_MOST_VERSIONS]
+        ]
         why = "its signature is missing"
-        for version in self._listed.versions(self._prefix + manifest):
+        for version in self._listed.versions(self._prefix + manifest)[:_MOST_VERSIONS]:
             raw = self._small(version)
-            for other in signatures:
-                why = self._why_not(artifact, raw, self._small(other))
+            for other, signed in signatures:
+                why = self._why_not(artifact, raw, signed)
                 if not why:
-                    self._keep(artifact, raw, self._small(other))
-                    self._note(manifest, version, "")
+                    self._keep(artifact, raw, signed)
+                    self._note(manifest, version, self._judged(raw, signed))
                     self._note(signature, other, "")
                     return True
         self.problems[manifest] = why
@@ -185,8 +247,11 @@ class Mirror:
     def _small(self, version: Version) -> bytes:
         if version.size > _LARGEST_SMALL:
             return b""
-        with self.store.open(version) as stream:
-            return stream.read(_LARGEST_SMALL)
+        try:
+            with self.store.open(version) as stream:
+                return stream.read(_LARGEST_SMALL)
+        except UnreadableError:
+            return b""
 
     def _follow_bundle(self, name: str) -> set[str]:
         """The artifacts of a bundle, which is read when it is new or its time has come."""
@@ -199,7 +264,10 @@ class Mirror:
         return held
 
     def _are_here(self, name: str) -> bool:
-        paths = (each + _names.MANIFEST_SUFFIX for each in self._memory[name].get("artifacts", [""]))
+        fact = self._memory[name]
+        if fact.get("signers") != self._judged(b"", b""):
+            return False
+        paths = (each + _names.MANIFEST_SUFFIX for each in fact.get("artifacts", [""]))
         return all(os.path.lexists(os.path.join(self.directory, each)) for each in paths)
 
     def _read_bundle(self, name: str, known: Version | None) -> set[str]:
@@ -208,8 +276,11 @@ class Mirror:
         best: tuple[set[str], dict[str, str]] = set(), {}
         for version in [known] if known is not None else self._listed.versions(self._prefix + name):
             opened = _Unpacked(self._take_from_bundle)
-            with self.store.open(version) as stream:
-                _members, sha256 = _bundle.read(stream, opened.take)
+            try:
+                with self.store.open(version) as stream:
+                    _members, sha256 = _bundle.read(stream, opened.take)
+            except UnreadableError:
+                continue
             self.read_bytes += version.size
             if len(opened.held) > len(best[0]):
                 best = opened.held, opened.wrong
@@ -219,7 +290,7 @@ class Mirror:
         self.problems.update(wrong)
         if held:
             # Of what is lost it stays known that it was there.
-            self._memory[name]["artifacts"] = sorted(held | before)
+            self._memory[name].update(artifacts=sorted(held | before), signers=self._judged(b"", b""))
             self.save()
         else:
             self.problems[name] = "it holds no artifact as it was stored"
@@ -244,9 +315,10 @@ class Mirror:
                 self._note(name, each, sha256)
                 return False
             self.read_bytes += each.size
-            if digest_of(self.store, each) == sha256:
-                self._note(name, each, sha256, read=True)
-                return True
+            with contextlib.suppress(UnreadableError):
+                if digest_of(self.store, each) == sha256:
+                    self._note(name, each, sha256, read=True)
+                    return True
         self._memory.pop(name, None)
         if not self._listed.versions(self._prefix + name):
             raise _intact.NotIntactError(f"{name} is missing")

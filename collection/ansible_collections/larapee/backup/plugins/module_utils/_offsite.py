@@ -23,7 +23,7 @@ from . import _bundle, _chain_check, _clock, _dirfd, _estate, _intact, _lease, _
 from ._catalog import Entry
 from ._errors import BackupError
 from ._proofs import Proofs
-from ._store._base import NotAsRecordedError, Store, Version
+from ._store._base import NotAsRecordedError, Store, UnreadableError, Version
 
 HOT: t.Final = "hot"
 COLD: t.Final = "cold"
@@ -126,6 +126,12 @@ class _Copying:
         with contextlib.suppress(_ledger.LedgerError):
             directory = _shelf.mirror_path(request.state_path, request.target, request.branch)
             self._ledger = _ledger.read_ledger(directory, branch=request.branch)
+        stored = self._shelf.names()
+        self._numbers = {
+            _ledger.number_of(each.manifest)
+            for each in self._catalogue.entries
+            if each.name + _names.MANIFEST_SUFFIX in stored
+        }
         self._outcome = OffsiteOutcome(request.branch, request.target, left_out=dict(self._catalogue.problems))
 
     def run(self, *, write: bool) -> OffsiteOutcome:
@@ -155,8 +161,7 @@ class _Copying:
 
     def _was_removed(self, entry: Entry) -> bool:
         """Whether retention took *entry* from the place: it must not come back."""
-        manifest = entry.manifest
-        return self._ledger.has_removed(entry.name, kind=manifest.kind, sequence=manifest.sequence)
+        return _ledger.was_removed(self._ledger, entry.manifest, self._numbers, now=self._now)
 
     def _is_signed(self, entry: Entry) -> bool:
         try:
@@ -301,8 +306,11 @@ class _Copying:
         It may be one whose run ended before the locks: it is remembered only when it has them.
         """
         for version in self._shelf.versions(name):
-            with self._shelf.store.open(version) as stream:
-                members, sha256 = _bundle.read(stream)
+            try:
+                with self._shelf.store.open(version) as stream:
+                    members, sha256 = _bundle.read(stream)
+            except UnreadableError:
+                continue
             held = [each for each in entries if _is_among(each, members)]
             if held and write:
                 self._lock_bases(held, until=self._lock(version))

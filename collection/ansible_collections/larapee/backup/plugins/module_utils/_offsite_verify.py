@@ -90,6 +90,7 @@ def open_mirror(
             allowed_signers=request.allowed_signers,
             stored=_shelf.recall(memory, store.url),
             read_days=read_days,
+            bundles=target == _offsite.COLD,
         )
         try:
             yield mirror

@@ -43,14 +43,7 @@ class Proofs:
         self._state_path = state_path
         self._branch = branch
         self._allowed_signers = allowed_signers
-        try:
-            signers = _io.read_small(allowed_signers)
-        except (OSError, ValueError) as exc:
-            raise BackupError(
-                f"Failed to read allowed signers {allowed_signers}: {exc}. Enrol the branches (central_prepare).",
-                reason="no_allowed_signers",
-            ) from exc
-        self._signers = b"\n".join(signers_of(signers, branch))
+        self._signers = signers(allowed_signers, branch)
         self._known = self._load()
         self._new: dict[str, dict[str, t.Any]] = {}
 
@@ -119,8 +112,25 @@ class Proofs:
 
     def _fingerprint(self, entry: Entry) -> str:
         """Of all that a judgement depends on."""
-        parts = (self._branch.encode(), self._signers, entry.raw, entry.signature() or b"")
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+        return fingerprint(self._branch, self._signers, entry.raw, entry.signature() or b"")
+
+
+def signers(allowed_signers: str, branch: str) -> bytes:
+    """What an ``allowed_signers`` file may say of *branch*; raises BackupError when it cannot be read."""
+    try:
+        content = _io.read_small(allowed_signers)
+    except (OSError, ValueError) as exc:
+        raise BackupError(
+            f"Failed to read allowed signers {allowed_signers}: {exc}. Enrol the branches (central_prepare).",
+            reason="no_allowed_signers",
+        ) from exc
+    return b"\n".join(signers_of(content, branch))
+
+
+def fingerprint(branch: str, known: bytes, raw: bytes, signature: bytes) -> str:
+    """Of all that a judgement depends on: the branch, its signers, the manifest and its signature."""
+    parts = (branch.encode(), known, raw, signature)
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def signers_of(content: bytes, branch: str) -> list[bytes]:
@@ -157,4 +167,4 @@ def _files(entry: Entry) -> list[list[int]]:
     return found
 
 
-__all__ = ("Proofs", "is_due", "signers_of")
+__all__ = ("Proofs", "fingerprint", "is_due", "signers", "signers_of")

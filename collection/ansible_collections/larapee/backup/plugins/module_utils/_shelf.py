@@ -100,9 +100,18 @@ def recall(path: str, url: str) -> dict[str, dict[str, t.Any]]:
         if document["url"] != url:
             return {}
         facts = {key: dict(fact) for key, fact in document["objects"].items()}
-        return {key: fact for key, fact in facts.items() if {"version", "size", "sha256"} <= fact.keys()}
+        return {key: fact for key, fact in facts.items() if _is_usable(fact)}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
+
+
+def _is_usable(fact: t.Mapping[str, t.Any]) -> bool:
+    if not {"version", "size", "sha256"} <= fact.keys():
+        return False
+    for name in ("locked_until", "proven_at"):
+        if fact.get(name) is not None:
+            _manifest.parse_time(fact[name])
+    return isinstance(fact.get("artifacts", []), list)
 
 
 def memory_path(state_path: str, target: str, branch: str) -> str:

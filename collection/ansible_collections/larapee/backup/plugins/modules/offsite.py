@@ -114,7 +114,7 @@ def main() -> None:
 
     try:
         with interruptible():
-            reports = each_branch(work, options["branches"])
+            reports = each_branch(work, options["branches"], place=options["target"])
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=any(each["artifacts"] for each in reports.values()), reports=reports)

@@ -125,7 +125,7 @@ def main() -> None:
         require_days(options["read_days"])
         require_one(options["branches"], wishes(options))
         with interruptible():
-            reports = each_branch(work, options["branches"])
+            reports = each_branch(work, options["branches"], place="hot")
     except BackupError as exc:
         fail(module, exc)
     changed = any(each["details"].get("changed", False) for each in reports.values())

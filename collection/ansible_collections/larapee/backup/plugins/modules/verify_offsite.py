@@ -121,7 +121,7 @@ def main() -> None:
     try:
         require_days(options["read_days"])
         with interruptible():
-            reports = each_branch(work, options["branches"])
+            reports = each_branch(work, options["branches"], place=options["target"])
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=not module.check_mode, reports=reports)

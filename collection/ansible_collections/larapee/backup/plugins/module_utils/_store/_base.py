@@ -22,6 +22,10 @@ class NotAsRecordedError(Exception):
     """What was to be sent is not what its manifest says; nothing of it counts at the place."""
 
 
+class UnreadableError(Exception):
+    """The place refuses to give this one version, to anybody who asks as we do: encrypted with a key, or put away."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Version:
     """One version of one object. ``version`` names it for good; ``size`` in bytes."""
@@ -35,6 +39,8 @@ class Store(t.Protocol):
     """A bucket, or a directory. Keys are relative; ``url`` is for messages."""
 
     url: str
+    # Whether the bytes of a version are never others.
+    keeps_versions: bool
 
     def list(self, prefix: str) -> t.Sequence[Version]:
         """Every version of every object whose key begins with *prefix*, the newest of a key first."""
@@ -43,7 +49,7 @@ class Store(t.Protocol):
         """Store the file at *path*; raise NotAsRecordedError, and store nothing, when its bytes are others."""
 
     def open(self, version: Version) -> contextlib.AbstractContextManager[t.IO[bytes]]:
-        """The bytes, as a stream."""
+        """The bytes, as a stream; raises UnreadableError where others would be given."""
 
     def attested(self, version: Version) -> str | None:
         """The SHA-256 that the place itself made of all the bytes; None when it vouches for none."""
@@ -121,4 +127,4 @@ def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t
         held = block
 
 
-__all__ = ("Listing", "NotAsRecordedError", "Store", "Version", "blocks", "digest_of")
+__all__ = ("Listing", "NotAsRecordedError", "Store", "UnreadableError", "Version", "blocks", "digest_of")

@@ -27,6 +27,8 @@ _BLOCK = 1024 * 1024
 class DirectoryStore:
     """Objects are files, 0400; of each there is one version, which is never overwritten."""
 
+    keeps_versions = False
+
     def __init__(self, root: str) -> None:
         self.url = root
         self._root = root

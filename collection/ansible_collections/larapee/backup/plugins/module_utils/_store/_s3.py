@@ -24,18 +24,22 @@ import typing as t
 import urllib.parse
 
 from .._errors import BackupError
-from ._base import NotAsRecordedError, Version, blocks
+from ._base import NotAsRecordedError, UnreadableError, Version, blocks
 from ._uploads import PART_SIZE, Begun, Upload, part_size
 
 _METADATA = "larapee-sha256"
 _SECTION = "s3"
 _SHA256_BYTES = 32
+# Encrypted with a key that the one who stored it has, or in a class of storage that has to be asked in advance.
+_UNREADABLE = ("InvalidArgument", "InvalidRequest", "InvalidObjectState")
 # Of this version, and of the whole bucket.
 _UNLOCKED = ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError")
 
 
 class S3Store:
     """``bucket``, as one identity, which is that of ``client``. ``prefix`` goes before every key."""
+
+    keeps_versions = True
 
     def __init__(self, client: t.Any, bucket: str, prefix: str, begun: Begun) -> None:
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -74,7 +78,12 @@ class S3Store:
     @contextlib.contextmanager
     def open(self, version: Version) -> t.Iterator[t.IO[bytes]]:
         with self.errors("read", version.key):
-            answer = self.client.get_object(VersionId=version.version, **self._of(version.key))
+            try:
+                answer = self.client.get_object(VersionId=version.version, **self._of(version.key))
+            except self.client.exceptions.ClientError as exc:
+                if exc.response["Error"]["Code"] in _UNREADABLE:
+                    raise UnreadableError(f"the storage does not give it: {exc.response['Error']['Code']}") from exc
+                raise
             with contextlib.closing(answer["Body"]) as body:
                 yield body
 
@@ -163,7 +172,7 @@ class S3Store:
         """Raise as BackupError what is the storage's fault, or the way's; *key* may be empty."""
         try:
             yield
-        except (BackupError, NotAsRecordedError):
+        except (BackupError, NotAsRecordedError, UnreadableError):
             raise
         except Exception as exc:
             # Some of theirs are OSErrors as well.
