@@ -99,6 +99,8 @@ def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[di
         ) as tar,
     ):
         for member in tar:
+            if member.issparse():
+                raise tarfile.ReadError("it is not a tar of plain files")
             content = tar.extractfile(member)
             if content is None:
                 continue
@@ -121,15 +123,14 @@ def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[di
 class _PlainMember(tarfile.TarInfo):
     """What our own tars are made of: files and short extended headers; sparse files and long names come from others."""
 
-    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo | tarfile.TarFile:
-        plain = self.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
-        extended = self.type == tarfile.XHDTYPE and self.size <= _LARGEST_HEADER
-        if not plain and not extended:
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _PlainMember:
+        """As that of the parent, which the reader calls for each header before it does what the header says."""
+        found = super().frombuf(buf, encoding, errors)
+        plain = found.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
+        if not plain and not (found.type == tarfile.XHDTYPE and found.size <= _LARGEST_HEADER):
             raise tarfile.ReadError("it is not a tar of plain files")
-        found = super()._proc_member(tar)  # type: ignore[misc]
-        if isinstance(found, tarfile.TarInfo) and found.sparse is not None:
-            raise tarfile.ReadError("it is not a tar of plain files")
-        return t.cast("tarfile.TarInfo", found)
+        return found
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
