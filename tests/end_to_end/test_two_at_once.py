@@ -62,6 +62,23 @@ def test_restore_and_full_of_one_branch_exclude_each_other(branch: Branch) -> No
     assert first.wait() == 0, first.output
 
 
+def test_a_log_that_needs_a_full_waits_for_the_one_that_is_being_taken(branch: Branch) -> None:
+    """As when the first runs of two timers meet: nothing can be sealed yet."""
+    hold = Hold(branch, DUMPING)
+    first = branch.start_run(FULL)
+    hold.wait(first)
+    log = ("-e", "larapee_backup_kind=log", "-e", "_dump_database_pause=1")
+    code, second = branch.run(FULL, *log, "-e", "_dump_database_tries=2")
+    assert code == 3, second.output
+    waiting = branch.start_playbook(FULL, *log, "-e", "_dump_database_tries=60", environ={"PYTHONUNBUFFERED": "1"})
+    wait_for(lambda: "FAILED - RETRYING" in waiting.output, what="its second try")
+    hold.remove()
+    hold.release()
+    assert first.wait() == 0, first.output
+    assert waiting.wait() == 0, waiting.output
+    assert branch.verify().failures == []
+
+
 def test_log_beside_a_full_waits_for_the_uploads_and_then_refuses(branch: Branch) -> None:
     code, started = branch.run(FULL)
     assert code == 0, started.output
