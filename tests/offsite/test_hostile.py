@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _bundle, _clock
+from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES, Central
 from tests.offsite.test_copy import copied, entries
 from tests.offsite.test_prune import numbers, pruned
-from tests.offsite.test_verify import fulls, verified
+from tests.offsite.test_verify import bundle_of, fulls, packed, verified
 from tests.retention.branch import Branch
 
 if TYPE_CHECKING:
@@ -150,6 +151,56 @@ def test_an_object_that_nobody_can_read_stops_nothing(
     report = verified(central, store, "cold")
     assert [each["artifact"] for each in report["details"]["failures"]] == [BUNDLE.split("/")[1]]
     assert report["details"]["intact"] == len(entries(branch))
+
+
+def test_what_nobody_can_read_over_an_artifact_hides_nothing_when_central_has_forgotten(
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    (full,) = (each for each in entries(branch) if each.manifest.kind == "db_full")
+    with_key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    seaweed.client().put_object(Bucket=bucket, Key=f"{CODE}/{full.name}", Body=b"x" * full.manifest.size, **with_key)
+    (central.state / "offsite" / f"hot-{CODE}.json").unlink()
+    again = copied(central, store)
+    assert (again.sent, again.left_out) == ([], {})
+
+
+def test_what_only_a_lesser_bundle_holds_is_not_taken_for_lost(
+    central: Central, locked: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    branch = central.branch(CODE, runs=1)
+    branch.run("log")
+    private(branch.directory)
+    store = opened(f"s3://{locked}")
+    copied(central, store, "cold")
+    bundle, members = bundle_of(store)
+    old = {name: content for name, content in members.items() if name.startswith(min(members).split(".")[0])}
+    branch.now += dt.timedelta(minutes=5)
+    branch.run("log")
+    private(branch.directory)
+    copied(central, store, "cold")
+    tars = {each.key for each in store.list(f"{CODE}/") if each.key.endswith(".tar")}
+    (newest,) = tars - {f"{CODE}/{bundle}"}
+    assert "error" not in verified(central, store, "cold")
+    seaweed.client().put_object(Bucket=locked, Key=newest, Body=packed(old))
+    shutil.rmtree(central.state / "offsite" / "cold")
+    assert "error" not in verified(central, store, "cold")
+    assert "error" not in verified(central, store, "cold")
+
+
+def test_a_bucket_that_keeps_no_versions_any_more_is_not_pruned(
+    central: Central, bucket: str, opened: Callable[..., Store], seaweed: Seaweed
+) -> None:
+    central.branch(CODE, runs=5)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    seaweed.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    before = list(store.list(f"{CODE}/"))
+    with pytest.raises(BackupError, match="keeps no versions"):
+        pruned(central, store)
+    assert list(store.list(f"{CODE}/")) == before
 
 
 def header(name: str, size: int, kind: bytes) -> bytes:

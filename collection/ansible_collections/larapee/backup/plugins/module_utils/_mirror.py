@@ -20,7 +20,7 @@ import typing as t
 
 from . import _bundle, _clock, _dirfd, _estate, _intact, _io, _ledger, _manifest, _names, _proofs, _shelf
 from ._catalog import Catalogue, Entry
-from ._store._base import Listing, Store, UnreadableError, Version, digest_of
+from ._store._base import Listing, Store, UnreadableError, Version, holds
 
 _MEMORY = ".versions.json"
 _LARGEST_SMALL = 4 * _io.BLOCK_SIZE
@@ -169,9 +169,7 @@ class Mirror:
                 fact = self._last_seen(name, self._memory.get(origin, {}))
                 if fact and not self._is_excused(artifact, fact):
                     found[artifact] = fact
-            for path in (name, artifact + _names.SIGNATURE_SUFFIX):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self.directory, path))
+            self._drop(artifact)
         return found
 
     def _last_seen(self, name: str, known: Fact) -> Fact:
@@ -244,6 +242,11 @@ class Mirror:
         _io.write_file(path + _names.SIGNATURE_SUFFIX, signature, durable=False)
         _io.write_file(path + _names.MANIFEST_SUFFIX, raw, durable=False)
 
+    def _drop(self, artifact: str) -> None:
+        for suffix in (_names.MANIFEST_SUFFIX, _names.SIGNATURE_SUFFIX):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.directory, artifact + suffix))
+
     def _small(self, version: Version) -> bytes:
         if version.size > _LARGEST_SMALL:
             return b""
@@ -274,6 +277,7 @@ class Mirror:
         """Of several versions the one that holds most: whoever has the writer's key can put a lesser one before it."""
         before = set(self._memory.get(name, {}).get("artifacts", ()))
         best: tuple[set[str], dict[str, str]] = set(), {}
+        every: set[str] = set()
         for version in [known] if known is not None else self._listed.versions(self._prefix + name):
             opened = _Unpacked(self._take_from_bundle)
             try:
@@ -282,10 +286,13 @@ class Mirror:
             except UnreadableError:
                 continue
             self.read_bytes += version.size
+            every |= opened.held
             if len(opened.held) > len(best[0]):
                 best = opened.held, opened.wrong
                 self._note(name, version, sha256, read=True)
         held, wrong = best
+        for each in every - held - before - self._origin.keys():
+            self._drop(each)
         self.problems.update({each: f"{name} holds it no more" for each in before - held})
         self.problems.update(wrong)
         if held:
@@ -315,10 +322,9 @@ class Mirror:
                 self._note(name, each, sha256)
                 return False
             self.read_bytes += each.size
-            with contextlib.suppress(UnreadableError):
-                if digest_of(self.store, each) == sha256:
-                    self._note(name, each, sha256, read=True)
-                    return True
+            if holds(self.store, each, sha256):
+                self._note(name, each, sha256, read=True)
+                return True
         self._memory.pop(name, None)
         if not self._listed.versions(self._prefix + name):
             raise _intact.NotIntactError(f"{name} is missing")

@@ -53,6 +53,7 @@ def prune_offsite(store: Store, request: PruneRequest, *, read_days: int, check_
 
     Of what replaces others, that it was read counts for *read_days*.
     """
+    store.require_versions()
     # Where bytes may change under the same name, they are read for this.
     days = read_days if store.keeps_versions else 1
     with open_mirror(store, _offsite.HOT, request, read_days=days, check_mode=check_mode) as mirror:

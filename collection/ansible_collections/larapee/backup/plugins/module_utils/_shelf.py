@@ -17,7 +17,7 @@ import os
 import typing as t
 
 from . import _io, _manifest
-from ._store._base import Listing, Store, Version, digest_of
+from ._store._base import Listing, Store, Version, holds
 
 _LIMIT = 256 * _io.BLOCK_SIZE
 
@@ -41,7 +41,7 @@ class Shelf:
         if fact is not None and fact["sha256"] == sha256:
             return self._listed.find(key, fact)
         for version in self._listed.versions(key):
-            if version.size == size and digest_of(self.store, version) == sha256:
+            if version.size == size and holds(self.store, version, sha256):
                 self._note(version, sha256)
                 return version
         return None

@@ -16,6 +16,7 @@ description:
   - A V(cold) bucket is made with Object Lock and a default retention of O(lock_days) in COMPLIANCE mode. Then a canary
     is locked until tomorrow, and this identity tries to remove it. That a second one is removed, which only governance
     holds, shows that it is the lock which refuses the first.
+  - Nothing is to be made for a directory; as a V(cold) place it is refused, because it cannot lock anything.
   - Needs the identity of an administrator, which belongs neither on central nor on a branch.
 attributes:
   check_mode:
@@ -89,6 +90,8 @@ def main() -> None:
             if isinstance(store, S3Store):
                 administrator = Administrator(store, options["region"], write=not module.check_mode)
                 changes = administrator.prepare(locked=options["target"] == COLD, lock_days=options["lock_days"])
+            elif options["target"] == COLD:
+                store.require_lock()
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=bool(changes), changes=changes)

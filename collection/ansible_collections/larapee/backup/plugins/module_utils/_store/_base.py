@@ -109,6 +109,14 @@ def digest_of(store: Store, version: Version) -> str:
         return _io.sha256_stream(stream)
 
 
+def holds(store: Store, version: Version, sha256: str) -> bool:
+    """Whether *version* has these bytes, all of them read; what the place does not give has none."""
+    try:
+        return digest_of(store, version) == sha256
+    except UnreadableError:
+        return False
+
+
 def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t.Iterator[bytes]:
     """The blocks of *handle*, the last one only after all of them turned out to be those of *sha256*."""
     digest = hashlib.sha256()
@@ -127,4 +135,4 @@ def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t
         held = block
 
 
-__all__ = ("Listing", "NotAsRecordedError", "Store", "UnreadableError", "Version", "blocks", "digest_of")
+__all__ = ("Listing", "NotAsRecordedError", "Store", "UnreadableError", "Version", "blocks", "digest_of", "holds")
