@@ -20,12 +20,24 @@ SLOW = """
 import os, time
 from ansible_collections.larapee.backup.plugins.module_utils import _estate
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
+said = os.dup(1)
 def work(branch):
-    os.write(1, f"{os.getpid()}\\n".encode())
+    os.write(said, f"{os.getpid()}\\n".encode())
     time.sleep(60)
     return {}
 with interruptible():
     _estate.each_branch(work, ["branch-001", "branch-002"])
+"""
+UNKILLABLE = """
+import os, time
+from ansible_collections.larapee.backup.plugins.module_utils import _estate
+_estate._CLEANING_SECONDS = _estate._DYING_SECONDS = 0.1
+_estate._Worker._send = lambda worker, number: None
+_estate._process.die_with_parent = lambda: None
+def work(branch):
+    time.sleep(30)
+    return {}
+print(_estate.each_branch(work, ["branch-001"], deadline=0.2), flush=True)
 """
 
 
@@ -68,6 +80,62 @@ def test_two_work_at_once_and_never_more(tmp_path: Path) -> None:
 
     found = {each["at once"] for each in _estate.each_branch(work, CODES).values()}
     assert max(found) == _estate.WIDTH == 2
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_branch_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch, stubborn: bool) -> None:
+    """One that waits for an answer is told to end; one that does not hear is killed."""
+    monkeypatch.setattr(_estate, "_CLEANING_SECONDS", 0.3)
+    fork, forked = os.fork, []
+
+    def counted() -> int:
+        forked.append(fork())
+        return forked[-1]
+
+    monkeypatch.setattr(os, "fork", counted)
+
+    def work(branch: str) -> _estate.Report:
+        if branch in CODES[:2]:
+            if stubborn:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                time.sleep(60)
+        return {"artifacts": [branch], "details": {}}
+
+    began = time.monotonic()
+    reports = _estate.each_branch(work, CODES[:6], place="hot", deadline=0.5)
+    assert time.monotonic() - began < 5
+    assert [branch for branch, each in reports.items() if "error" in each] == CODES[:2]
+    for each in CODES[:2]:
+        assert reports[each]["details"] == {"reason": "branch_deadline", "place": "hot"}
+        assert f"Failed to finish {each} within 0.5 seconds: it was ended." in reports[each]["error"]
+    assert len(forked) == 6
+    assert not [pid for pid in forked if os.path.exists(f"/proc/{pid}")], "a process was left, or not waited for"
+
+
+def test_what_cannot_be_killed_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a dead disk hears no signal, not even that one: here nobody sends it."""
+    monkeypatch.setattr(_estate, "_CLEANING_SECONDS", 0.1)
+    monkeypatch.setattr(_estate, "_DYING_SECONDS", 0.1)
+    monkeypatch.setattr(_estate._Worker, "_send", lambda _worker, _number: None)
+
+    def work(branch: str) -> _estate.Report:
+        time.sleep(2 if branch == CODES[0] else 0)
+        return {"artifacts": [branch], "details": {}}
+
+    reports = _estate.each_branch(work, CODES[:4], deadline=0.5)
+    assert [branch for branch, each in reports.items() if "error" in each] == CODES[:1]
+    assert "it was ended, and cannot be killed (process " in reports[CODES[0]]["error"]
+    os.wait()
+
+
+def test_a_worker_keeps_nobody_waiting_who_reads_what_the_module_prints() -> None:
+    with Program(UNKILLABLE) as program:
+        assert "branch_deadline" in program.hear()
+        began = time.monotonic()
+        # Ansible reads until there is nobody left who could print.
+        assert program.hear() == ""
+        assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])

@@ -83,6 +83,9 @@ def test_what_people_ask_is_for_one_branch(central: Central) -> None:
     assert code == 2
     assert "Give larapee_backup_branches with that one alone" in output
     assert [shop.sets() for shop in shops] == [[1, 2, 3, 4, 5]] * 2
+    code, output = play(central, list(CODES[:2]), playbook=PLAYBOOK, **days, larapee_backup_branches=FIRST)
+    assert code == 2
+    assert "larapee_backup_branches is a text, and has to be a list" in output
     alone = {"larapee_backup_branches": [FIRST]}
     code, output = play(central, list(CODES[:2]), playbook=PLAYBOOK, **wishes, **days, **alone)
     assert code == 0, output

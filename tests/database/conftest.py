@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from larapee_runner.demo.server import ThrowawayServer
+from tests.database.aside_shop import Live, clear, make_live
 from tests.database.estate import Estate, FakeTools, Keys, make_keys
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture
 def estate(source: ThrowawayServer, target: ThrowawayServer, keys: Keys, tmp_path: Path) -> Estate:
     return Estate(source=source, target=target, keys=keys, root=tmp_path)
+
+
+@pytest.fixture
+def live(target: ThrowawayServer, tmp_path: Path) -> Iterator[Live]:
+    found = make_live(target, tmp_path)
+    yield found
+    clear(found)
 
 
 @pytest.fixture

@@ -275,6 +275,14 @@ def test_a_clock_set_back_keeps_the_order_and_is_said(estate: Estate, monkeypatc
     assert chosen.entry.name == outcome.manifest.artifact
 
 
+def test_a_full_that_one_identity_opens_warns_of_it(estate: Estate) -> None:
+    first, second = estate.keys.recipients
+    alone = [estate.dump(recipients=(first,)), estate.dump(recipients=(first, first))]
+    assert all(any("encrypted to one recipient" in line for line in each.warnings) for each in alone)
+    for enough in (estate.dump(recipients=(first, second)), estate.dump(encrypt=False, recipients=())):
+        assert not any("recipient" in line for line in enough.warnings)
+
+
 def test_after_an_older_state_was_put_back_numbers_go_on_and_latest_is_the_latest(
     estate: Estate, tmp_path: Path
 ) -> None:

@@ -55,7 +55,7 @@ def test_the_restored_database_is_equal(estate: Estate, compression: str) -> Non
     estate.dump(compression=compression)
     outcome = estate.restore()
     assert stock_picture(estate.target) == before
-    assert set(outcome.seconds) == {"choose", "open", "load"}
+    assert set(outcome.seconds) == {"choose", "open", "load", "compare"}
     assert MARK not in target_tables(estate)
 
 
@@ -93,6 +93,7 @@ def test_check_mode_tells_the_plan_and_changes_nothing(estate: Estate, artifact:
     outcome = estate.restore(check_mode=True)
     assert outcome.plan["artifact"] == artifact.name
     assert outcome.plan["replaces"] is None
+    assert outcome.plan["identity"] == "opens"
     assert stock_or_nothing(estate) == ""
 
 
@@ -181,6 +182,9 @@ def test_with_a_foreign_identity_the_target_is_not_touched(estate: Estate, artif
     sql(estate.target, SCHEMA)
     other = subprocess.run(["age-keygen"], check=True, capture_output=True, text=True).stdout
     refused(estate, "no identity matched", reason="stage_failed", identity=other, confirm="branch-001")
+    # Whoever looks ahead has to meet it then, and not when the shop is closed.
+    with pytest.raises(BackupError, match=r"no identity matched.*Nothing was changed\."):
+        estate.restore(identity=other, confirm="branch-001", check_mode=True)
 
 
 def test_a_moment_between_fulls_is_refused_with_the_nearest(estate: Estate, artifact: Path) -> None:

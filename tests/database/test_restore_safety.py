@@ -203,7 +203,7 @@ def test_the_loss_of_the_newest_full_is_said(estate: Estate, artifact: Path, los
         path.unlink()
     outcome = estate.restore()
     assert outcome.entry.name == artifact.name
-    assert "may not be the newest" in outcome.warnings[0]
+    assert "NOT all that was backed up is restored" in outcome.warnings[0]
 
 
 def test_the_full_that_is_being_restored_cannot_be_removed(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def make_branch(server: ThrowawayServer, keys: Keys) -> Iterator[Callable[[Path]
             operator=operator,
             log_reader=log_reader,
             passwords=passwords,
-            environ=_environment(directory),
+            environ=environment(directory),
         )
         server.write_option_file(branch.operator_file, user=operator, password=passwords["operator"])
         server.write_option_file(branch.binlog_file, user=log_reader, password=passwords["log_reader"])
@@ -101,7 +101,7 @@ def branch(make_branch: Callable[[Path], Branch], tmp_path: Path) -> Branch:
     return make_branch(tmp_path)
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
     """What the processes get to see. Coverage is measured where the parts are tested; here it would double the time."""
     home, temporary, programs = directory / "home", directory / "tmp", directory / "bin"
     for each in (home, temporary, programs):

@@ -40,6 +40,13 @@ def test_a_full_of_everything_odd_is_restored_by_stock_tools(shop: ShopFiles) ->
     assert shop.verify().failures == []
 
 
+def test_a_full_that_one_identity_opens_warns_of_it_and_an_increment_does_not(shop: ShopFiles) -> None:
+    (shop.uploads / "a.jpg").write_bytes(b"a")
+    alone = shop.keys.recipients[:1]
+    full, increment = shop.archive(recipients=alone), shop.archive(increment=True, recipients=alone)
+    assert [any("one recipient" in line for line in each.warnings) for each in (full, increment)] == [True, False]
+
+
 def sizes(root: Path) -> dict[tuple[bytes, ...], int]:
     top = os.fsencode(root)
     return {

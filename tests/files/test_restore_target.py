@@ -264,6 +264,7 @@ def test_check_mode_says_all_and_does_nothing(published: Restoring, monkeypatch:
         "target": str(published.target),
         "replaces": str(published.target),
         "lost": "Every change after 2026-11-22T14:02:10Z (UTC) is not in these artifacts.",
+        "skipped": {},
     }
     assert {path: path.lstat().st_mtime_ns for path in published.root.rglob("*")} == before
     refused(published, "it is not empty", reason="not_empty", check_mode=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ansible_collections.larapee.backup.plugins.module_utils._store._open import open_store
 from tests.central.central import Central
 from tests.central.conftest import keys
+from tests.offsite.ceph import Ceph
 from tests.offsite.seaweed import ADMIN, Seaweed
 
 if TYPE_CHECKING:
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 __all__ = ("keys",)
 
 _numbers = itertools.count(1)
+ON_CEPH = os.environ.get("OFFSITE_SERVER", "seaweed") == "ceph"
 
 
 @pytest.fixture(scope="session")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    server = Seaweed(tmp_path_factory.mktemp("seaweed"))
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed | Ceph]:
+    server = Ceph(tmp_path_factory.mktemp("ceph")) if ON_CEPH else Seaweed(tmp_path_factory.mktemp("seaweed"))
     yield server
     server.stop()
 

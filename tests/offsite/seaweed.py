@@ -35,6 +35,25 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
+def make_certificate(directory: Path) -> None:
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    argv += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    argv += ["-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem")]
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+def make_bucket(admin: Any, name: str, *, locked: bool, days: int) -> None:
+    admin.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
+    if locked:
+        retention = {"Mode": "COMPLIANCE", "Days": days}
+        admin.put_object_lock_configuration(
+            Bucket=name,
+            ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}},
+        )
+    else:
+        admin.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
 class Seaweed:
     """One server process; ``directory`` holds its data, its certificate and its log."""
 
@@ -43,7 +62,7 @@ class Seaweed:
         self.certificate = directory / "cert.pem"
         ports = free_ports(8)
         self.endpoint = f"https://127.0.0.1:{ports[6]}"
-        self._make_certificate()
+        make_certificate(directory)
         (directory / "s3.json").write_text(
             json.dumps(
                 {
@@ -97,16 +116,7 @@ class Seaweed:
         )
 
     def bucket(self, name: str, *, locked: bool = False, days: int = 1) -> None:
-        admin = self.client()
-        admin.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
-        if locked:
-            retention = {"Mode": "COMPLIANCE", "Days": days}
-            admin.put_object_lock_configuration(
-                Bucket=name,
-                ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}},
-            )
-        else:
-            admin.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        make_bucket(self.client(), name, locked=locked, days=days)
 
     def identity(self, name: str, policy: dict[str, Any]) -> tuple[str, str]:
         """Access key and secret of a new account that may do what *policy* says."""
@@ -116,6 +126,15 @@ class Seaweed:
         iam.attach_user_policy(UserName=name, PolicyArn=arn)
         made = iam.create_access_key(UserName=name)["AccessKey"]
         return made["AccessKeyId"], made["SecretAccessKey"]
+
+    def remove_key(self, key: str) -> None:
+        iam = self.client(service="iam")
+        for user in iam.list_users()["Users"]:
+            for each in iam.list_access_keys(UserName=user["UserName"])["AccessKeyMetadata"]:
+                if each["AccessKeyId"] == key:
+                    iam.delete_access_key(UserName=user["UserName"], AccessKeyId=key)
+                    return
+        raise AssertionError("there is no such key")
 
     def stop(self) -> None:
         # It takes 16 seconds to end when asked, and loses nothing when it is not.
@@ -136,9 +155,3 @@ class Seaweed:
                 time.sleep(0.3)
             else:
                 return
-
-    def _make_certificate(self) -> None:
-        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        argv += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        argv += ["-keyout", str(self.directory / "key.pem"), "-out", str(self.certificate)]
-        subprocess.run(argv, check=True, capture_output=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import io
@@ -138,7 +139,10 @@ def test_an_upload_that_somebody_meddled_with_ends_right(
     if fault == "aborted":
         seaweed.client().abort_multipart_upload(**where)
     else:
-        seaweed.client().upload_part(**where, PartNumber=1, Body=b"x" * PART_SIZE, ChecksumAlgorithm="SHA256")
+        part = b"x" * PART_SIZE
+        # Named as an algorithm it would go in a trailer, which Ceph refuses.
+        checksum = base64.b64encode(hashlib.sha256(part).digest()).decode()
+        seaweed.client().upload_part(**where, PartNumber=1, Body=part, ChecksumSHA256=checksum)
     store = opened(f"s3://{bucket}", uploads_path=str(uploads))
     assert digest_of(store, store.put(KEY, **large)) == large["sha256"]
 

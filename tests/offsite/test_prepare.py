@@ -63,8 +63,10 @@ def test_rules_and_defaults_of_others_stay(seaweed: Seaweed, opened: Callable[..
     client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [theirs]})
     assert prepared(opened(f"s3://{name}")) == ["lifecycle"]
     rules = client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
-    assert [each["ID"] for each in rules][0] == "theirs"
+    # In the storage's order: Ceph's is that of their names.
+    assert {each["ID"] for each in rules} == {"theirs", "larapee-abort-unfinished-uploads"}
     assert len(rules) == 2
+    assert [each["Expiration"]["Days"] for each in rules if each["ID"] == "theirs"] == [3]
     lock = client.get_object_lock_configuration(Bucket=name)["ObjectLockConfiguration"]
     assert lock["Rule"]["DefaultRetention"]["Days"] == 400
 

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _clock, _offsite_prune, _prune_request
+from ansible_collections.larapee.backup.plugins.module_utils import _clock, _ledger, _offsite_prune, _prune_request
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES, Central, tree
 from tests.offsite.test_copy import copied, entries
@@ -106,6 +107,43 @@ def test_a_run_that_was_cut_off_is_ended_by_the_next(
     assert {name for name in left if name.endswith(".manifest.json")} == {f"{name}.manifest.json" for name in names}
     assert not any(name.startswith(each.name) for name in left for each in entries(branch) if each.name not in names)
     assert "error" not in verified(central, store)
+
+
+@pytest.mark.parametrize("first", ["copy", "verification", "retention"])
+def test_what_was_pinned_outlives_the_loss_of_centrals_memory(
+    central: Central, bucket: str, opened: Callable[..., Store], first: str
+) -> None:
+    central.branch(CODE, runs=5)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    assert numbers(pruned(central, store, check_mode=True)) == [(1, 5), (2, 5)], "a first copy holds nothing"
+    before = list(store.list(f"{CODE}/"))
+    shutil.rmtree(central.state)
+    assert numbers(pruned(central, store, check_mode=True)) == []
+    {"copy": copied, "verification": verified, "retention": pruned}[first](central, store)
+    outcome = pruned(central, store)
+    assert numbers(outcome) == []
+    assert "pin it anew, then release" in outcome.kept[0].why
+    assert list(store.list(f"{CODE}/")) == before
+    assert numbers(pruned(central, store, pin=(1,), reason="the tax office asks", release=True)) == [(2, 5)]
+
+
+def test_a_death_before_the_hold_is_written_leaves_it_to_the_next_run(
+    central: Central, bucket: str, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    central.branch(CODE, runs=5)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    shutil.rmtree(central.state)
+
+    def full(_directory: str, _ledger: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(_ledger, "write_ledger", full)
+        with pytest.raises(OSError, match="No space left"):
+            pruned(central, store)
+    assert numbers(pruned(central, store)) == []
 
 
 def test_what_is_held_stays(central: Central, bucket: str, opened: Callable[..., Store]) -> None:

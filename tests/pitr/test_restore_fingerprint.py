@@ -125,3 +125,21 @@ def test_a_lost_fingerprint_is_said_and_an_older_one_is_compared(
     assert outcome.plan["compared"] == first.artifact
     assert any(f"The fingerprint of {second.artifact} was not compared" in warning for warning in outcome.warnings)
     assert stock_picture(shop.target) == stock_picture(shop.source)
+
+
+def test_a_full_alone_that_differs_is_said(shop: SealedShop) -> None:
+    """Rows that never went through the log: the full of one moment lies at the position of the other's fingerprint."""
+    full = shop.dump().manifest
+    assert full is not None
+    assert shop.restore().plan["differences"] == []
+    sql(shop.source, "SET sql_log_bin = 0; INSERT INTO larapos.emptied VALUES (9)")
+    other = shop.dump().manifest
+    assert other is not None
+    companion, later = (shop.local / companion_name(each.artifact) for each in (full, other))
+    companion.write_bytes(later.read_bytes())
+    (shop.local / other.artifact).unlink()
+    shop.rewrite(full, **{name: other.document[name] for name in ("companion", "fingerprint", "start", "end")})
+    outcome = shop.restore(confirm=BRANCH)
+    assert outcome.plan.get("compared") == full.artifact, outcome.warnings
+    assert outcome.plan["differences"] == ["emptied: 0 rows instead of 1"]
+    assert any("emptied: 0 rows instead of 1" in warning for warning in outcome.warnings)

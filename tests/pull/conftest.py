@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.central.central import CODES
+from ansible_collections.larapee.backup.plugins.module_utils import _fetch_ssh
+from tests.central.central import CODES, Central
 from tests.central.conftest import keys
+from tests.pull.restorer import Restorer
 from tests.pull.shop import Shop
 
 if TYPE_CHECKING:
@@ -39,3 +41,11 @@ def shop(new_shop: Shop) -> Shop:
     new_shop.branch.run("full")
     new_shop.tip()
     return new_shop.open()
+
+
+@pytest.fixture
+def restorer(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
+    monkeypatch.setattr(_fetch_ssh, "_PAUSE_SECONDS", 0)
+    found = Restorer(Central(tmp_path, keys), tmp_path)
+    yield found
+    found.sshd.close()

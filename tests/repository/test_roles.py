@@ -24,8 +24,15 @@ ROLES = (
 # What a person says once, what says which run it is, what is central's; the recipients have a file of their own.
 NOT_REPEATED = {
     *("larapee_backup_retention_acknowledge", "larapee_backup_retention_hold", "larapee_backup_retention_pin"),
+    "larapee_backup_retention_lost",
     *("larapee_backup_retention_reason", "larapee_backup_retention_release", "larapee_backup_retention_unpin"),
-    *("larapee_backup_branch", "larapee_backup_branches", "larapee_backup_kind", "larapee_backup_reports"),
+    *(
+        "larapee_backup_branch",
+        "larapee_backup_branches",
+        "larapee_backup_kind",
+        "larapee_backup_job",
+        "larapee_backup_reports",
+    ),
     *("larapee_backup_age_recipients", "larapee_backup_verify_age_identity"),
 }
 

@@ -108,9 +108,9 @@ def test_journal(settings: Settings) -> None:
     with recorder.hold(run_id):
         recorder.record([pending(run_id)], table=False)
         assert doctor.check_journal(settings).state == "OK"
-    assert doctor.check_journal(settings).advice == "larapee-backup journal reconcile"
+    assert doctor.check_journal(settings).advice == "End their rows: larapee-backup journal reconcile"
     recorder.record([pending(run_id).ended("failed", error="x")], table=False)
-    assert doctor.check_journal(settings).advice == "larapee-backup journal flush"
+    assert doctor.check_journal(settings).advice == "Write them there: larapee-backup journal flush"
     Journal(settings.state_path, witness="wrapper").path(run_id).write_text("{")
     assert doctor.check_journal(settings).state == "FAIL"
 
@@ -137,6 +137,25 @@ def test_table(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("answer", "state"), [(True, "OK"), (False, "WARN"), (None, "NOT RUN")])
 def test_clock(answer: bool | None, state: str) -> None:
     assert doctor.check_clock(lambda: answer).state == state
+
+
+def test_each_warning_says_what_to_do(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    open_state = tmp_path / "open"
+    open_state.mkdir(mode=0o755)
+    around = Surroundings({"ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "HOME": str(tmp_path)}, tmp_path)
+    collection_at(tmp_path, "0.0.0")
+    warnings = [
+        doctor.check_config(tmp_path / "none.yml"),
+        doctor.check_state(tmp_path / "none"),
+        doctor.check_state(open_state),
+        doctor.check_table(settings),
+        doctor.check_collection(around),
+        doctor.check_clock(lambda: False),
+    ]
+    assert {check.state for check in warnings} == {"WARN"}
+    orders = ("Write ", "Do nothing: ", "Close it: chmod 700 ", "Install ", "Recovery points are times. Switch it on: ")
+    assert [check.advice for check in warnings if not check.advice.startswith(orders)] == []
 
 
 def collection_at(path: Path, version: str) -> Path:

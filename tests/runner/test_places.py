@@ -128,7 +128,7 @@ def test_what_was_missed_is_listed_until_word_comes_and_counts_for_nothing() -> 
     of = {"due": stamp(60), "day": "2026-11-22", "expected": "at 03:00 UTC", "of": "branch-001"}
     missed = {"status": "failed", "error": "missed: no full", "evidence": Evidence.INFERRED, "details": {"missed": of}}
     found = branch(row("full", minutes=60, **missed), row("sync", minutes=1, point=1))
-    expected = {"kind": "full", "due": stamp(60.5), "of": "branch-001", "expected": "at 03:00 UTC"}
+    expected = {"kind": "full", "job": "full", "due": stamp(60.5), "of": "branch-001", "expected": "at 03:00 UTC"}
     assert found["missed"] == [expected]
     assert found["last_failure"]["error"] == "missed: no full"
     settled = {"details": {"missed": {**of, "settled_by": str(uuid.uuid4())}}}
@@ -152,13 +152,13 @@ def test_ages_of_keys_are_those_that_the_newest_rotation_of_each_told() -> None:
 
 def test_people_see_the_places_and_what_was_missed(capsys: pytest.CaptureFixture[str]) -> None:
     of = {"due": "x", "expected": "every 300 s", "of": "branch-001"}
-    absent = row("log", minutes=60, status="failed", error="missed", details={"missed": of})
+    absent = row("log", minutes=60, status="failed", error="missed", details={"missed": {**of, "job": "pull-log"}})
     rows = [row("log", minutes=1, point=1, imported=True), row("sync", minutes=1, point=1), absent]
     report = document(rows, now=NOW, available=frozenset(), journal_records=0, table_error=None)
     _show(report)
     output = capsys.readouterr().out
     assert "the places" in output
     assert "central" in output
-    assert f"missed: branch-001: log due {stamp(60.5)} by branch-001, every 300 s" in output
+    assert f"missed: branch-001: pull-log due {stamp(60.5)} by branch-001, every 300 s" in output
     _show(document(rows[:1], now=NOW, available=frozenset(), journal_records=0, table_error=None))
     assert "the places" not in capsys.readouterr().out

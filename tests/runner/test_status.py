@@ -62,7 +62,7 @@ def good() -> list[RunRecord]:
 
 
 def test_all_objectives_met(good: list[RunRecord]) -> None:
-    assert states(good) == {"rpo": "ok", "rto": "ok", "verify": "ok", "drill": "ok"}
+    assert states(good) == {"rpo": "ok", "rto": "ok", "verify": "ok", "drill": "ok", "coverage": "ok"}
     assert branch_status("branch-001", good, now=NOW, available=ALL).ok
 
 
@@ -98,6 +98,35 @@ def test_a_recovery_point_in_the_future_is_a_clock_fault_and_not_a_success() -> 
     assert "check the clocks" in status.objectives[0].detail
 
 
+def test_a_verification_that_failed_is_not_made_good_by_an_earlier_success() -> None:
+    good = [row("full", age=timedelta(minutes=1)), row("verify", age=timedelta(hours=1))]
+    bad = row("verify", age=timedelta(minutes=5), status="failed")
+    assert states(good)["verify"] == "ok"
+    assert states([*good, bad])["verify"] == "broken"
+    assert states([*good, bad, row("verify", age=timedelta(minutes=2))])["verify"] == "ok"
+    of_hot = row("verify", age=timedelta(minutes=2), details={"place": "hot"})
+    assert states([*good, bad, of_hot])["verify"] == "broken", "another place's says nothing of this one"
+    missed = row("verify", age=timedelta(minutes=1), status="failed", details={"missed": {"job": "verify"}})
+    assert states([*good, missed])["verify"] == "ok", "its absence shows by the age"
+
+
+def test_a_key_that_opened_a_full_verified_nothing_and_one_that_did_not_is_told() -> None:
+    old, key = row("verify", age=timedelta(hours=30)), row("verify", age=timedelta(hours=1), details={"place": "key"})
+    assert states([old, key])["verify"] == "broken"
+    good = row("verify", age=timedelta(hours=2))
+    failed = row("verify", age=timedelta(minutes=5), status="failed", details={"place": "key"})
+    assert states([good, key])["verify"] == "ok"
+    assert states([good, key, failed])["verify"] == "broken"
+    status = branch_status("branch-001", [good, failed], now=NOW, available=ALL)
+    assert (
+        status.objectives[2].detail.startswith("the last one (key) failed"),
+        status.places[0]["last_verification"],
+    ) == (
+        True,
+        "success",
+    )
+
+
 def test_a_verification_in_the_future_is_a_clock_fault() -> None:
     assert states([row("verify", age=-timedelta(hours=1))])["verify"] == "broken"
 
@@ -127,14 +156,18 @@ def test_a_kind_that_this_installation_lacks_is_not_run_and_breaks_nothing() -> 
     rows = [row("full", age=timedelta(minutes=1)), row("verify", age=timedelta(hours=1))]
     status = branch_status("branch-001", rows, now=NOW, available=TODAY)
     drill = status.objectives[3]
-    assert (drill.state, drill.detail) == ("not_run", "NOT RUN: this installation has no drill runs yet")
+    assert (drill.state, drill.detail) == (
+        "not_run",
+        "NOT RUN: no drill is recorded on this machine; status tells where they are held",
+    )
     assert "drill" not in status.missing
     assert status.ok
 
 
 def test_a_kind_that_is_there_and_never_succeeded_is_broken() -> None:
-    status = branch_status("branch-001", [row("full", age=timedelta(minutes=1))], now=NOW, available=ALL)
-    assert [objective.state for objective in status.objectives] == ["ok", "not_run", "broken", "broken"]
+    rows = [row("full", age=timedelta(minutes=1)), row("drill", age=timedelta(days=1), status="failed")]
+    status = branch_status("branch-001", rows, now=NOW, available=ALL)
+    assert [objective.state for objective in status.objectives] == ["ok", "not_run", "broken", "broken", "broken"]
     assert status.missing == ["increment", "log", "verify", "drill"]
     assert not status.ok
 

@@ -33,6 +33,16 @@ def test_a_preview_tells_its_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert "position: file bin.000001, position 4" in shown
 
 
+def test_a_run_that_failed_shows_no_size_and_no_recovery_point(capsys: pytest.CaptureFixture[str]) -> None:
+    told = report(check_mode=False, details={})
+    made = dataclasses.replace(told.rows[0], bytes=2048, recovery_point="2026-11-21T23:15:00Z")
+    for status, shown in (("success", True), ("failed", False)):
+        told.rows[:] = [dataclasses.replace(made, status=status)]
+        show_summary(told, quiet=False, verbose=False)
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert ("2.0 KiB" in line, "2026-11-21T23:15:00Z" in line) == (shown, shown)
+
+
 def test_a_run_does_not_repeat_its_plan_but_tells_its_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     details = {"plan": PLAN, "warnings": ["Newer fulls were passed over."]}
     show_summary(report(check_mode=False, details=details), quiet=False, verbose=False)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import datetime as dt
 import json
@@ -14,6 +15,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 import yaml
 
@@ -35,13 +37,9 @@ class Estate:
     def __init__(self, directory: Path) -> None:
         self._state = directory / "state"
         self._state.mkdir()
-        self.identity = directory / "identity"
-        text = "".join(
-            subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout for _ in range(2)
-        )
-        self.identity.write_text(text)
-        self.identity.chmod(0o600)
-        self.recipients = re.findall(r"public key: (age1\S+)", text)
+        # The estate's own, so that what is made after these tests opens like what was made before.
+        self.identity = TOP / ".cache/molecule/identities.txt"
+        self.recipients = (TOP / ".cache/molecule/recipients.txt").read_text().split()
 
     def play(self, playbook: str | Path, *more: str, status: int = 0, **variables: Any) -> int:
         """Play it and return how many tasks changed something."""
@@ -134,7 +132,7 @@ def test_a_key_of_another_branch_is_refused(estate: Estate, central: Host) -> No
 
 def test_a_rotation_overlaps_and_ends(estate: Estate, branch: Host, code: str, central: Host) -> None:
     before = keys(branch)
-    now = {"larapee_backup_rotate_min_age_days": 0}
+    now: dict[str, Any] = {"larapee_backup_rotate": ["ssh", "recipients"], "larapee_backup_rotate_min_age_days": 0}
     assert estate.rotate("--check", "--limit", code, **now) > 0
     assert keys(branch) == before, "a preview changes nothing"
     estate.rotate("--limit", code, **now)
@@ -162,7 +160,7 @@ def test_a_rotation_never_uses_a_key_that_does_not_open_its_door(
     known = central.file(f"{ETC}/ssh/pull_key/{code}").content_string
     branch.check_output("mv /etc/ssh/sshd_config.d/60-larapee-backup.conf /root/ && systemctl reload ssh")
     try:
-        estate.rotate("--limit", code, status=2, larapee_backup_rotate_min_age_days=0)
+        estate.rotate("--limit", code, status=2, larapee_backup_rotate=["ssh"], larapee_backup_rotate_min_age_days=0)
         assert central.file(f"{ETC}/ssh/pull_key/{code}").content_string == known
     finally:
         branch.check_output("mv /root/60-larapee-backup.conf /etc/ssh/sshd_config.d/ && systemctl reload ssh")
@@ -170,6 +168,84 @@ def test_a_rotation_never_uses_a_key_that_does_not_open_its_door(
     estate.rotate("--limit", code, larapee_backup_rotate_overlap_seconds=0)
     assert keys(branch)[0] == following, "run again, it goes on with the key that it had made"
     assert len(keys(branch)) == 2
+
+
+def test_a_rotation_of_the_signing_key_leaves_all_that_was_signed_good(
+    estate: Estate, branch: Host, code: str, central: Host, staging: Host
+) -> None:
+    def listed(host: Host, public: str) -> list[str]:
+        lines = host.file(f"{ETC}/allowed_signers").content_string.splitlines()
+        return [line for line in lines if public in line]
+
+    def is_good(host: Host, signature: str) -> bool:
+        words = f"printf receipt | ssh-keygen -Y verify -f {ETC}/allowed_signers -I {code} -n larapee-backup"
+        return bool(host.run(f"set -e; f=$(mktemp); echo '{signature}' >$f; {words} -s $f").rc == 0)
+
+    def sign(name: str = "signing_key") -> str:
+        said = f"printf receipt | ssh-keygen -q -Y sign -f {ETC}/{name} -n larapee-backup"
+        return str(branch.check_output(f"runuser -u larapee-backup -- sh -c '{said}'"))
+
+    old = branch.file(f"{ETC}/signing_key.pub").content_string.split()[1]
+    staging.check_output(f"mv {ETC}/allowed_signers {ETC}/away && mkdir {ETC}/allowed_signers")
+    only = {"larapee_backup_rotate": ["signing"], "larapee_backup_rotate_min_age_days": 0}
+    try:
+        estate.rotate("--limit", code, status=2, **only)
+    finally:
+        staging.check_output(f"rmdir {ETC}/allowed_signers && mv {ETC}/away {ETC}/allowed_signers")
+    assert branch.file(f"{ETC}/signing_key.pub").content_string.split()[1] == old, "not in use before all believe it"
+    before = sign()
+    assert estate.rotate("--limit", code, **only) > 0
+    new = branch.file(f"{ETC}/signing_key.pub").content_string.split()[1]
+    after = sign()
+    assert new != old
+    assert before != after
+    assert branch.run(f"ls {ETC}/signing_key.old {ETC}/signing_key.next").stdout == ""
+    for host in (branch, central, staging):
+        assert "valid-before" in listed(host, old)[0]
+        assert "valid-before" not in listed(host, new)[0]
+        assert is_good(host, after)
+        assert not is_good(host, before), "what the old key signs now"
+    assert estate.play("larapee.backup.enrol") == 0, "what was rotated is what enrolment wants"
+    # Artifacts of before stay good at central; tests of timers wait for new ones, signed by the new key.
+    only_it = json.dumps({"larapee_backup_branches": [code]})
+    checked = central.run("larapee-backup run larapee.backup.verify_central -e %s", only_it)
+    assert checked.rc == 0, checked.stdout + checked.stderr
+
+
+def test_a_rotation_of_the_storages_keys_ends_when_the_old_one_is_refused(
+    estate: Estate, code: str, central: Host, tmp_path: Path
+) -> None:
+    def key_of(text: str) -> str:
+        parser = configparser.ConfigParser()
+        parser.read_string(text)
+        return parser["s3"]["access_key"]
+
+    admin = configparser.ConfigParser()
+    admin.read(TOP / ".cache/molecule/s3/administrator.ini")
+    hosts = yaml.safe_load((TOP / ".cache/molecule/inventory.yml").read_text())["all"]["children"]["storage"]["hosts"]
+    session = boto3.session.Session(admin["s3"]["access_key"], admin["s3"]["secret_key"], region_name="us-east-1")
+    endpoint, ca = f"https://{hosts['storage-001']['ansible_host']}:8333", str(TOP / ".cache/molecule/s3/ca.pem")
+    iam = session.client("iam", endpoint_url=endpoint, verify=ca)
+    current = f"{ETC}/s3/writer.ini"
+    old = key_of(central.file(current).content_string)
+    made = iam.create_access_key(UserName="writer")["AccessKey"]
+    new = tmp_path / "writer.ini"
+    new.write_text(f"[s3]\naccess_key = {made['AccessKeyId']}\nsecret_key = {made['SecretAccessKey']}\n")
+    now = {"larapee_backup_rotate": ["s3"], "larapee_backup_rotate_s3_credentials": {"writer": str(new)}}
+    estate.rotate("--limit", code, **now)
+    assert key_of(central.file(current).content_string) == made["AccessKeyId"]
+    assert central.file(current).mode == 0o600
+    assert estate.told_keys(code)["s3 writer"]["stage"] == "overlap"
+    copied = central.run("larapee-backup run larapee.backup.offsite")
+    assert copied.rc == 0, copied.stdout + copied.stderr
+    over = now | {"larapee_backup_rotate_overlap_seconds": 0}
+    estate.rotate("--limit", code, status=2, **over)
+    assert key_of(central.file(f"{current}.old").content_string) == old, "the storage still takes it"
+    iam.delete_access_key(UserName="writer", AccessKeyId=old)
+    estate.rotate("--limit", code, **over)
+    assert central.run(f"ls {current}.old").rc != 0
+    assert estate.told_keys(code)["s3 writer"]["stage"] == "at rest"
+    assert estate.rotate("--limit", code, **over) == 0
 
 
 def test_a_rotation_takes_a_recipient_when_proved_and_leaves_it_after_the_overlap(

@@ -40,6 +40,13 @@ def test_central_keeps_what_it_adopted_from_everybody_but_root(central: Host) ->
         assert central.file(f"/srv/backups/larapee/branches/{branch}").user == "root"
 
 
+def test_a_person_starts_a_run_without_naming_an_inventory(branch: Host, central: Host) -> None:
+    previewed = branch.run("runuser -u larapee-backup -- larapee-backup run larapee.backup.retention --check")
+    assert previewed.rc == 0, previewed.stdout + previewed.stderr
+    previewed = central.run("larapee-backup run larapee.backup.retention_central --check")
+    assert previewed.rc == 0, previewed.stdout + previewed.stderr
+
+
 def test_no_unit_of_ours_stays_failed(branch: Host, central: Host, wait_for: WaitFor) -> None:
     """One that verifies a place before anything was copied there fails, and rightly so."""
     listed = "systemctl list-units --all --state=failed --plain --no-legend 'larapee-backup-*'"

@@ -37,6 +37,11 @@ TOOLS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 PACKAGES = (("ansible-core", (2, 19)), ("ansible-runner", (2, 4)))
 MINIMUM_PYTHON = (3, 11)
+NOTHING_YET = "Do nothing: the first run makes it."
+DEFAULTS_DO = "the defaults do where runs are kept on this machine."
+CLOCK_ADVICE = (
+    "Recovery points are times. Switch it on: timedatectl set-ntp true (Debian: package systemd-timesyncd or chrony)."
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,8 @@ def check_config(path: Path) -> Check:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return Check("configuration", "WARN", f"{path} does not exist: defaults are used", "Let the roles write it.")
+        advice = f"Write state_path and runs_url into it, or let branch_prepare do so; {DEFAULTS_DO}"
+        return Check("configuration", "WARN", f"{path} does not exist: defaults are used", advice)
     except OSError as error:
         return Check("configuration", "FAIL", f"{path}: {error.strerror}", "Let this account read it.")
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -122,7 +128,7 @@ def check_state(path: Path) -> Check:
     if not path.is_dir():
         nearest = next((place for place in (path, *path.parents) if place.exists()), Path("/"))
         if nearest.is_dir() and doctor_probes.writable(nearest):
-            return Check("state directory", "WARN", f"{path} does not exist yet", "The first run makes it.")
+            return Check("state directory", "WARN", f"{path} does not exist yet", NOTHING_YET)
         return Check(
             "state directory", "FAIL", f"{path} cannot be made", f"Make it for this account: mkdir -m 700 {path}"
         )
@@ -132,7 +138,7 @@ def check_state(path: Path) -> Check:
     except OSError as error:
         return Check("state directory", "FAIL", f"{path}: {error.strerror}", "Let this account write there.")
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Check("state directory", "WARN", f"{path} is open to other accounts", f"chmod 700 {path}")
+        return Check("state directory", "WARN", f"{path} is open to other accounts", f"Close it: chmod 700 {path}")
     return Check("state directory", "OK", str(path))
 
 
@@ -152,16 +158,19 @@ def check_journal(settings: Settings) -> Check:
     if damaged:
         return Check("journal", "FAIL", f"{damaged} damaged file(s) in it", "Look at it: larapee-backup journal show")
     if dead:
-        return Check("journal", "WARN", f"{dead} run(s) died unseen", "larapee-backup journal reconcile")
+        return Check(
+            "journal", "WARN", f"{dead} run(s) died unseen", "End their rows: larapee-backup journal reconcile"
+        )
     if unflushed:
-        return Check("journal", "WARN", f"{unflushed} run(s) not in the table yet", "larapee-backup journal flush")
+        advice = "Write them there: larapee-backup journal flush"
+        return Check("journal", "WARN", f"{unflushed} run(s) not in the table yet", advice)
     return Check("journal", "OK", "nothing waits in it")
 
 
 def check_table(settings: Settings) -> Check:
     local = settings.runs_url.removeprefix("sqlite:///")
     if local != settings.runs_url and not Path(local).exists():
-        return Check("runs table", "WARN", f"{local} does not exist yet", "The first run makes it.")
+        return Check("runs table", "WARN", f"{local} does not exist yet", NOTHING_YET)
     try:
         with contextlib.closing(open_store(settings.runs_url)) as store:
             store.query(limit=1)
@@ -178,7 +187,9 @@ def check_collection(around: Surroundings) -> Check:
     version = collection_version(found)
     if version != __version__:
         detail = f"{version} in {found}, but this command is {__version__}"
-        return Check("collection", "WARN", detail, "Install the same version of both.")
+        return Check(
+            "collection", "WARN", detail, f"Install {__version__} of the collection, or {version} of the command."
+        )
     return Check("collection", "OK", f"{version} in {found}")
 
 
@@ -210,7 +221,7 @@ def check_clock(synchronised: Callable[[], bool | None] = doctor_probes.clock_sy
     if state is None:
         return Check("clock", "NOT RUN", "neither timedatectl nor the kernel tells", "Check the time by hand.")
     if not state:
-        return Check("clock", "WARN", "not synchronised", "Switch time synchronisation on: recovery points are times.")
+        return Check("clock", "WARN", "not synchronised", CLOCK_ADVICE)
     return Check("clock", "OK", "synchronised")
 
 

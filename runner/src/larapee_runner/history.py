@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from .places import is_missed
 from .recorder import KINDS, Journal, RecorderError, RunRecord, Settings, open_store
+from .restores import RESTORING_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,8 @@ WITNESSES = ("callback", "wrapper")
 FREQUENT_KINDS = frozenset({"log", "increment", "sync", "offsite"})
 FREQUENT_WINDOW = timedelta(hours=3)
 RARE_WINDOW = timedelta(days=9)
+# Few in any estate, and the last of a branch that proves or measures may be followed by some that do not.
+RESTORING_WINDOW = timedelta(days=400)
 FAILED_WINDOW = timedelta(days=7)
 SUCCESSES_LOOKED_AT = 20
 
@@ -74,6 +78,9 @@ def merge(table: Iterable[RunRecord], journal: Iterable[RunRecord]) -> list[RunR
 
 def _rows_for_status(store: RunStore, *, now: datetime) -> list[RunRecord]:
     rows = store.query(status="pending") + store.query(status="failed", since=now - FAILED_WINDOW)
+    # What a drill found wrong is wrong until one is good, however long that takes.
+    drills = store.query(kind="drill", status="failed", since=now - RESTORING_WINDOW)
+    rows += [row for row in drills if not is_missed(row) and row.started_at < now - FAILED_WINDOW]
     for kind in KINDS:
         rows += store.query(kind=kind, status="success", since=now - _window(kind))
     # A branch that is silent for long must not drop out of sight.
@@ -86,6 +93,8 @@ def _rows_for_status(store: RunStore, *, now: datetime) -> list[RunRecord]:
 
 
 def _window(kind: str) -> timedelta:
+    if kind in RESTORING_KINDS:
+        return RESTORING_WINDOW
     return FREQUENT_WINDOW if kind in FREQUENT_KINDS else RARE_WINDOW
 
 

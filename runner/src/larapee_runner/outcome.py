@@ -132,7 +132,8 @@ def explain(seen: Seen) -> str:
 
 def _explain_unparsable(seen: Seen) -> str:
     if _playbook_missing(seen):
-        return f"Failed to read playbook: it was not found{_first_error(seen.output_tail)}. Check its path or name."
+        told = _first_error(seen.output_tail)
+        return f"Failed to read playbook: it was not found{told}. Check its path or name; of a checkout, run it there."
     return f"Failed to read playbook: ansible could not parse it{_first_error(seen.output_tail)}. Correct it."
 
 

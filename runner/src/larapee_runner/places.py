@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .status import Row
 
 PLACES = ("local", "central", "hot", "cold")
+# No place of artifacts: where the restorer's key was tried.
+KEY = "key"
 BACKUP_KINDS = ("full", "increment", "log")
 # Kinds whose success says up to when a place can restore.
 FILLING_KINDS = (*BACKUP_KINDS, "sync", "offsite")
@@ -36,7 +38,7 @@ def place_of(row: Row) -> str | None:
     if is_imported(row) or row.kind in BACKUP_KINDS:
         return "local"
     named = row.details.get("place")
-    if isinstance(named, str) and named in PLACES:
+    if isinstance(named, str) and named in (*PLACES, KEY):
         return named
     if row.kind in ("sync", "snapshot"):
         return "central"
@@ -105,6 +107,7 @@ def missed(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [
         {
             "kind": row.kind,
+            "job": str(row.details["missed"].get("job") or row.kind),
             "due": stamp(row.started_at),
             "of": str(row.details["missed"].get("of") or "not told"),
             "expected": str(row.details["missed"].get("expected") or "not told"),
@@ -141,6 +144,7 @@ def age_s(moment: datetime | None, now: datetime) -> float | None:
 
 __all__ = (
     "BACKUP_KINDS",
+    "KEY",
     "PLACES",
     "age_s",
     "end_of",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from .recorder import RunRecord
+
 STYLES = {
     "success": "green",
     "ok": "green",
@@ -93,6 +95,11 @@ def size(number: int | None) -> str:
     return "-"
 
 
+def outcome(row: RunRecord) -> tuple[str, str]:
+    """Size and recovery point; none of a run that failed, whose row may still name what was there before it."""
+    return ("-", "-") if row.status == "failed" else (size(row.bytes), row.recovery_point or "-")
+
+
 def span(seconds: float | None) -> str:
     if seconds is None:
         return "-"
@@ -133,6 +140,7 @@ __all__ = (
     "clean",
     "is_terminal",
     "moment",
+    "outcome",
     "show",
     "size",
     "span",

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .places import BACKUP_KINDS, is_imported, is_missed, keys, missed, place_of, places
+from .places import BACKUP_KINDS, KEY, is_imported, is_missed, keys, missed, place_of, places
 from .places import end_of as _end
 from .places import moment_of as _parse
 from .places import recoverable_until as _until
 from .places import stamp as _stamp
+from .render import span
+from .restores import is_proof, last_restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,11 +26,13 @@ RTO = timedelta(minutes=60)
 # Verification is nightly and the drill weekly; each may start late and take its time before it counts as too old.
 VERIFY_AGE = timedelta(hours=26)
 DRILL_AGE = timedelta(days=8)
+WEEK = timedelta(days=7)
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
-RESTORING_KINDS = ("restore", "drill")
 KINDS = (*BACKUP_KINDS, "sync", "offsite", "snapshot", "verify", "drill", "restore", "retention", "rotate")
 EXPECTED_KINDS = (*BACKUP_KINDS, "verify", "drill")
+
+NO_DRILLS = "NOT RUN: no drill is recorded on this machine; status tells where they are held"
 
 State = Literal["ok", "broken", "not_run"]
 
@@ -72,22 +76,29 @@ class BranchStatus:
     missing: list[str]
     last_failure: dict[str, Any] | None
     recoverable: dict[str, Any] | None
+    restore: dict[str, Any] | None
     places: list[dict[str, Any]]
     keys: list[dict[str, Any]]
     missed: list[dict[str, Any]]
 
 
-def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available: frozenset[str]) -> BranchStatus:
-    """Judge one branch; rows of check mode count for nothing."""
-    own = [row for row in rows if row.branch == branch and not row.check_mode]
-    own = [row for row in own if not (is_missed(row) and row.status == "success")]
+def branch_status(
+    branch: str, rows: Sequence[Row], *, now: datetime, available: frozenset[str], coverage_weeks: int = 0
+) -> BranchStatus:
+    """Judge one branch by the rows of all; rows of check mode count for nothing."""
+    counted = [row for row in rows if not row.check_mode and not (is_missed(row) and row.status == "success")]
+    own = [row for row in counted if row.branch == branch]
     successes = {kind: _latest(row for row in own if row.kind == kind and row.status == "success") for kind in KINDS}
-    able = available | {row.kind for row in own if row.kind}
+    able = available - {"drill"} | {row.kind for row in own if row.kind}
+    if coverage_weeks or any(row.kind == "drill" for row in counted):
+        able |= {"drill"}
+    restore = last_restore(own, limit=RTO)
     objectives = [
         _rpo(own, now=now, able=able),
-        _rto(own),
-        _age("verify", _verification(own), limit=VERIFY_AGE, now=now, able=able),
-        _age("drill", successes["drill"], limit=DRILL_AGE, now=now, able=able),
+        _rto(restore),
+        _verify(own, now=now, able=able),
+        _drill(_latest(row for row in counted if is_proof(row)), now=now, able=able),
+        _coverage(own, limit=coverage_limit(rows, coverage_weeks), now=now, able=able),
     ]
     return BranchStatus(
         branch=branch,
@@ -97,22 +108,38 @@ def branch_status(branch: str, rows: Sequence[Row], *, now: datetime, available:
         objectives=objectives,
         pending=[_pending(row, now) for row in own if row.status == "pending"],
         missing=[kind for kind in EXPECTED_KINDS if kind in able and successes[kind] is None],
-        last_failure=_failure(_latest(row for row in own if row.status == "failed")),
+        last_failure=_failure(_latest(row for row in own if row.status == "failed" and now - _end(row) <= WEEK)),
         recoverable=_recoverable(own, now=now),
+        restore=restore,
         places=places(own, now=now),
         keys=keys(own, now=now),
         missed=missed(own),
     )
 
 
+def coverage_limit(rows: Iterable[Row], weeks: int) -> timedelta:
+    """How old the proof of a branch may be; without a number of weeks what one drill a week can keep."""
+    branches = len({row.branch for row in rows if row.branch is not None})
+    return max(DRILL_AGE, (weeks or branches) * WEEK + (DRILL_AGE - WEEK))
+
+
 def document(
-    rows: Sequence[Row], *, now: datetime, available: frozenset[str], journal_records: int, table_error: str | None
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    available: frozenset[str],
+    journal_records: int,
+    table_error: str | None,
+    coverage_weeks: int = 0,
+    only: str | None = None,
 ) -> dict[str, Any]:
-    """Compose the one document that `status --json` prints and the table shows."""
+    """Compose the one document that `status --json` prints and the table shows; *only* this branch of them."""
     branches = [
-        branch_status(branch, rows, now=now, available=available)
+        branch_status(branch, rows, now=now, available=available, coverage_weeks=coverage_weeks)
         for branch in sorted({row.branch for row in rows if row.branch is not None})
+        if only in (None, branch)
     ]
+    unassigned = [row for row in rows if row.branch is None and row.status == "pending" and only is None]
     return {
         "schema": SCHEMA,
         "generated_at": _stamp(now),
@@ -122,10 +149,11 @@ def document(
             "rto": RTO.total_seconds(),
             "verify": VERIFY_AGE.total_seconds(),
             "drill": DRILL_AGE.total_seconds(),
+            "coverage": coverage_limit(rows, coverage_weeks).total_seconds(),
         },
         "kinds_available": sorted(available),
         "branches": [asdict(branch) for branch in branches],
-        "unassigned_pending": [_pending(row, now) for row in rows if row.branch is None and row.status == "pending"],
+        "unassigned_pending": [_pending(row, now) for row in unassigned],
         "journal": {"unflushed_records": journal_records},
         "table": {"reachable": table_error is None, "error": table_error},
     }
@@ -163,27 +191,67 @@ def _rpo_at_central(rows: Iterable[Row], pulls: Sequence[Row], *, now: datetime)
     return Objective("rpo", "ok" if age <= limit else "broken", age, limit, detail)
 
 
+def _verify(rows: Sequence[Row], *, now: datetime, able: Iterable[str]) -> Objective:
+    """Judge the age of the last good one; but what the last one of any place found wrong is wrong until it passes."""
+    found = _age("verify", _verification(rows), limit=VERIFY_AGE, now=now, able=able)
+    last: dict[str | None, Row] = {}
+    # One that never was found nothing wrong; that it was missed shows by its age.
+    for row in (row for row in rows if row.kind == "verify" and row.status != "pending" and not is_missed(row)):
+        known = last.get(place_of(row))
+        if known is None or _end(row) >= _end(known):
+            last[place_of(row)] = row
+    failed = _latest(row for row in last.values() if row.status == "failed")
+    if failed is None or found.state == "broken":
+        return found
+    where = place_of(failed) or "unknown"
+    detail = f"the last one ({where}) failed {_stamp(_end(failed))}: run {failed.run_id} says why"
+    return replace(found, state="broken", detail=detail)
+
+
 def _verification(rows: Iterable[Row]) -> Row | None:
     """Pick the last good one; where central verifies what it holds, that of central."""
     done = [row for row in rows if row.kind == "verify" and row.status == "success"]
+    # That a key opens one full verifies no place.
+    done = [row for row in done if place_of(row) != KEY]
     central = [row for row in done if place_of(row) == "central"]
     return _latest(central or done)
 
 
-def _rto(rows: Iterable[Row]) -> Objective:
+def _rto(restore: dict[str, Any] | None) -> Objective:
     limit = RTO.total_seconds()
-    row = _latest(row for row in rows if row.kind in RESTORING_KINDS and row.status == "success" and _is_whole(row))
-    if row is None or row.duration_s is None:
+    took = restore["time_to_open_s"] if restore else None
+    if restore is None or took is None:
         return Objective("rto", "not_run", None, limit, "NOT RUN: no whole set has been restored yet")
-    state: State = "ok" if row.duration_s <= limit else "broken"
-    return Objective("rto", state, row.duration_s, limit, f"the last {row.kind} took this long")
+    down = "" if restore["down_s"] is None else f"; the shop was down for {span(restore['down_s'])}"
+    detail = f"the last {restore['kind']} took this long{down}"
+    return Objective("rto", "ok" if took <= limit else "broken", took, limit, detail)
 
 
-def _is_whole(row: Row) -> bool:
-    """Whether the shop could open with what was restored: the database, and all of the uploads."""
-    uploads = row.details.get("uploads")
-    plan = uploads.get("plan") if isinstance(uploads, dict) else None
-    return row.kind == "drill" or ("plan" in row.details and isinstance(plan, dict) and not plan.get("paths"))
+def _drill(row: Row | None, *, now: datetime, able: Iterable[str]) -> Objective:
+    """Whether drills are held at all: the last good one, of whichever branch."""
+    found = _age("drill", row, limit=DRILL_AGE, now=now, able=able)
+    if row is None:
+        return found if "drill" in able else replace(found, detail=NO_DRILLS)
+    return replace(found, detail=f"{found.detail} ({row.branch})")
+
+
+def _coverage(rows: Iterable[Row], *, limit: timedelta, now: datetime, able: Iterable[str]) -> Objective:
+    """Whether this branch was proven in time; what its last drill found wrong is wrong until one is good."""
+    seconds = limit.total_seconds()
+    drills = [row for row in rows if row.kind == "drill" and row.status != "pending" and not is_missed(row)]
+    # One that found another at work did nothing.
+    drills = [row for row in drills if row.details.get("reason") != "lock_held"]
+    proof, last = _latest(row for row in drills if is_proof(row)), _latest(drills)
+    if "drill" not in able:
+        return Objective("coverage", "not_run", None, seconds, NO_DRILLS)
+    found = replace(_age("drill", proof, limit=limit, now=now, able=able), name="coverage")
+    if proof is None:
+        return replace(found, detail="no drill has proven this branch")
+    if found.state == "broken" or last is None or last.status == "success":
+        return found
+    return replace(
+        found, state="broken", detail=f"the last drill failed {_stamp(_end(last))}: run {last.run_id} says why"
+    )
 
 
 def _age(kind: str, row: Row | None, *, limit: timedelta, now: datetime, able: Iterable[str]) -> Objective:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .outcome import ExitCode, explain
-from .render import Table, clean, show, size, span, status_cell, write_line
+from .render import Table, clean, outcome, show, size, span, status_cell, write_line
 
 if TYPE_CHECKING:
     from .recorder import RunRecord
@@ -39,8 +39,7 @@ def _show_rows(report: Report) -> None:
             status_cell(row.status),
             span(row.duration_s),
             ", ".join(_artifact_names(row)) or "-",
-            size(row.bytes),
-            row.recovery_point or "-",
+            *outcome(row),
         )
         for row in report.rows
     ]

@@ -36,6 +36,7 @@ def metrics(*, output: Path | None) -> None:
         available=available_kinds(find_collection(os.environ, Path.cwd())),
         journal_records=history.journal_records,
         table_error=history.table_error,
+        coverage_weeks=settings.coverage_weeks,
     )
     text = exposition(report, history.rows, version=__version__)
     if output is None:

@@ -92,8 +92,7 @@ def _show(rows: list[RunRecord]) -> None:
             f"{row.kind or '-'}{' (check)' if row.check_mode else ''}",
             render.status_cell(row.status),
             render.span(row.duration_s),
-            render.size(row.bytes),
-            row.recovery_point or "-",
+            *render.outcome(row),
             row.run_id[:SHORT_ID],
         )
         for row in rows

@@ -18,7 +18,13 @@ from larapee_runner.recorder import utc_now
 from larapee_runner.status import document
 
 MISSED_SHOWN = 5
-NAMES = {"rpo": "recovery point age", "rto": "time to restore", "verify": "verification age", "drill": "drill age"}
+NAMES = {
+    "rpo": "recovery point age",
+    "rto": "time to restore",
+    "verify": "verification age",
+    "drill": "drill age",
+    "coverage": "last proven",
+}
 
 
 @click.command(short_help="Tell how each branch stands against its objectives.")
@@ -29,13 +35,14 @@ def status(*, branch: str | None, as_json: bool) -> None:
     settings = settings_or_exit(ExitCode.FAILED)
     now = utc_now()
     history = load_history(settings, now=now)
-    rows = [row for row in history.rows if branch is None or row.branch == branch]
     report = document(
-        rows,
+        history.rows,
         now=now,
         available=available_kinds(find_collection(os.environ, Path.cwd())),
         journal_records=history.journal_records,
         table_error=history.table_error,
+        coverage_weeks=settings.coverage_weeks,
+        only=branch,
     )
     if as_json:
         render.write_json(report)
@@ -67,6 +74,7 @@ def _show(report: dict[str, Any]) -> None:
         render.show(render.Table(f"status at {report['generated_at']}", columns, rows))
     _show_recoverable(report["branches"])
     _show_places(report["branches"])
+    _show_restores(report["branches"], limit_s=report["limits_s"]["rto"])
     for branch in report["branches"]:
         _show_rest(branch)
     for pending in report["unassigned_pending"]:
@@ -122,6 +130,28 @@ def _show_places(branches: list[dict[str, Any]]) -> None:
         render.show(render.Table("the places", columns, rows))
 
 
+def _show_restores(branches: list[dict[str, Any]], *, limit_s: float) -> None:
+    rows = []
+    for branch in branches:
+        told = branch["restore"] or {}
+        fits = told.get("fits_bytes")
+        rows.append(
+            (
+                branch["branch"],
+                told.get("kind") or "never",
+                told.get("finished_at") or "-",
+                render.span(told.get("total_s")),
+                render.span(told.get("down_s")),
+                render.size(told.get("database_bytes")),
+                "unknown" if fits is None else render.size(fits),
+            )
+        )
+    if rows:
+        fits_in = f"database that fits {limit_s / render.MINUTE:.0f} min"
+        columns = ("branch", "last", "ended", "total", "shop down", "database", fits_in)
+        render.show(render.Table("restoring all of it", columns, rows))
+
+
 def _ago(success: dict[str, Any] | None) -> str:
     return "never" if success is None else f"{render.span(success['age_s'])} ago"
 
@@ -135,9 +165,7 @@ def _show_rest(branch: dict[str, Any]) -> None:
         render.write_line(f"pending: {code}: {pending['kind'] or 'run'} for {render.span(pending['age_s'])}")
     for missed in branch["missed"][:MISSED_SHOWN]:
         render.write_line(
-            render.clean(
-                f"missed: {code}: {missed['kind']} due {missed['due']} by {missed['of']}, {missed['expected']}"
-            )
+            render.clean(f"missed: {code}: {missed['job']} due {missed['due']} by {missed['of']}, {missed['expected']}")
         )
     if len(branch["missed"]) > MISSED_SHOWN:
         render.write_line(f"missed: {code}: and {len(branch['missed']) - MISSED_SHOWN} more; larapee-backup runs")

@@ -21,4 +21,11 @@ options:
     type: path
     required: true
     version_added: 0.1.0
+  deadline:
+    description:
+      - Seconds after which the work for one branch is ended, and its row fails, so that one whose storage does not
+        answer holds up no other. It has to be less than what ends the whole run.
+    type: int
+    default: 14400
+    version_added: 0.1.0
 """

@@ -6,26 +6,14 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of modules that work on a place offsite."""
+    """Options of modules that work on a place offsite; ``server``: those that do not depend on bucket or identity."""
 
-    DOCUMENTATION = r"""
+    SERVER = r"""
 options:
-  url:
-    description:
-      - An absolute directory, or C(s3://bucket/prefix), which needs C(boto3) for the Python that runs the module.
-    type: str
-    required: true
-    version_added: 0.1.0
   endpoint:
     description: The server of the bucket, such as V(https://s3.example.com); empty for the provider's own.
     type: str
     default: ""
-    version_added: 0.1.0
-  credentials_file:
-    description:
-      - A 0600 file with a section C([s3]) that has C(access_key) and C(secret_key). Required for a bucket. Nothing is
-        taken from the environment.
-    type: path
     version_added: 0.1.0
   region:
     description: The bucket's region.
@@ -40,5 +28,21 @@ options:
     description: Accept an O(endpoint) without TLS.
     type: bool
     default: false
+    version_added: 0.1.0
+"""
+
+    DOCUMENTATION = r"""
+options:
+  url:
+    description:
+      - An absolute directory, or C(s3://bucket/prefix), which needs C(boto3) for the Python that runs the module.
+    type: str
+    required: true
+    version_added: 0.1.0
+  credentials_file:
+    description:
+      - A 0600 file with a section C([s3]) that has C(access_key) and C(secret_key). Required for a bucket. Nothing is
+        taken from the environment.
+    type: path
     version_added: 0.1.0
 """

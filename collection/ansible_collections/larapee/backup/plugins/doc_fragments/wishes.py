@@ -29,6 +29,14 @@ options:
     elements: int
     default: []
     version_added: 0.1.0
+  lost:
+    description:
+      - What is lost for good and no verification shall miss any longer, by kind and number as verification says it,
+        such as C(db_full 7). The newest of a kind is missed all the same until a newer one is there. Needs O(reason).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
   hold:
     description: Why nothing of the branch may go until O(release).
     type: str
@@ -40,7 +48,7 @@ options:
     default: false
     version_added: 0.1.0
   reason:
-    description: Why, for O(pin) and O(acknowledge).
+    description: Why, for O(pin), O(acknowledge) and O(lost).
     type: str
     default: ""
     version_added: 0.1.0

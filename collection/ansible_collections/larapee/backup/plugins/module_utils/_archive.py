@@ -23,6 +23,7 @@ from . import (
     _dirfd,
     _encrypt,
     _io,
+    _latch,
     _lock,
     _making,
     _manifest,
@@ -111,6 +112,8 @@ def archive_files(request: ArchiveRequest, *, check_mode: bool = False) -> Archi
             restoring, own = f"restore-{request.branch}", f"files-{request.branch}-{request.content}"
             stack.enter_context(_lock.hold(request.state_path, restoring, run_id=request.run_id, shared=True))
             stack.enter_context(_lock.hold(request.state_path, own, run_id=request.run_id))
+        _latch.require_open(request.state_path, branch=request.branch, what=f"back up the {request.content}")
+        if not check_mode:
             removed = [each for kind in _kinds(request) for each in _publish.sweep(request.local_path, kind=kind)]
         stack.enter_context(_dirfd.many_descriptors(DEEPEST + 256))
         lineage = Lineage(request, request.content, check_mode=check_mode)
@@ -162,6 +165,9 @@ class _Run:
                 self.outcome.warnings.append(f"All of the {request.content} is taken, not an increment: {why}.")
         if self._snapshot is not None and self._kind == FULL:
             self._kind = INCREMENT
+        if self._kind == FULL:
+            # Once a day is enough to be heard.
+            self.outcome.warnings += _making.recipient_warnings(request)
         newest = self._lineage.chain[-1].name if self._lineage.chain else None
         self.outcome.plan = {
             "branch": request.branch,

@@ -30,6 +30,7 @@ def branches_spec() -> dict[str, t.Any]:
     return {
         "branches": {"type": "list", "elements": "str", "required": True},
         "allowed_signers": {"type": "path", "required": True},
+        "deadline": {"type": "int", "default": 14400},
     }
 
 
@@ -75,6 +76,7 @@ def wishes_spec() -> dict[str, t.Any]:
         "pin": numbers,
         "unpin": numbers,
         "acknowledge": numbers,
+        "lost": {"type": "list", "elements": "str", "default": []},
         "hold": {"type": "str", "default": ""},
         "release": {"type": "bool", "default": False},
         "reason": {"type": "str", "default": ""},

@@ -81,9 +81,17 @@ def packed(name: str, entries: t.Sequence[Entry], directory: str) -> t.Iterator[
 
 
 OnManifest = t.Callable[[str, bytes, bytes, t.Mapping[str, str]], None]
+# Gets the name and the bytes of a file that is no manifest, and returns their SHA-256.
+OnFile = t.Callable[[str, t.IO[bytes]], str]
 
 
-def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[dict[str, str], str]:
+def _hash(_name: str, content: t.IO[bytes]) -> str:
+    return _io.sha256_stream(content)
+
+
+def read(
+    stream: t.IO[bytes], on_manifest: OnManifest | None = None, on_file: OnFile = _hash
+) -> tuple[dict[str, str], str]:
     """By name, the SHA-256 of each file in a tar, and that of the tar; what is no tar holds nothing.
 
     *on_manifest* gets each artifact's name, manifest and signature, and the files that came before: all of its own.
@@ -105,7 +113,7 @@ def read(stream: t.IO[bytes], on_manifest: OnManifest | None = None) -> tuple[di
             if content is None:
                 continue
             if not member.name.endswith(_SMALL_ENDINGS) or member.size > _io.BLOCK_SIZE:
-                found[member.name] = _io.sha256_stream(content)
+                found[member.name] = on_file(member.name, content)
                 continue
             raw = content.read()
             found[member.name] = hashlib.sha256(raw).hexdigest()

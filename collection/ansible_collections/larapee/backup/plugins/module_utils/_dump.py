@@ -14,7 +14,7 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from . import _clock, _compress, _epoch, _fingerprint, _io, _lock, _making, _manifest, _publish
+from . import _clock, _compress, _epoch, _fingerprint, _io, _latch, _lock, _making, _manifest, _publish
 from ._dump_stream import DumpStream
 from ._errors import BackupError
 from ._mysql import _commits, _ddl_guard, _dump_client, _grants, _inspect, _marker
@@ -79,12 +79,11 @@ def dump_database(request: DumpRequest, *, check_mode: bool = False) -> DumpOutc
                 hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id, shared=True)
             )
             stack.enter_context(hold(request.state_path, f"full-{request.branch}", run_id=request.run_id))
-            removed = _publish.sweep(request.local_path, kind=_KIND)
-        else:
-            removed = []
+        _latch.require_open(request.state_path, branch=request.branch, what="back up the database")
+        removed = [] if check_mode else _publish.sweep(request.local_path, kind=_KIND)
         around = _making.Surroundings(request, kind=_KIND, check_mode=check_mode)
         warnings = [f"Removed what an interrupted run left: {', '.join(removed)}."] if removed else []
-        warnings += around.warnings
+        warnings += around.warnings + _making.recipient_warnings(request)
         with connect(options) as connection:
             server = identify(connection)
             client = _dump_client.find_client(server)

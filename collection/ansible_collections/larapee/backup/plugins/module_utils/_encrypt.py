@@ -26,8 +26,9 @@ def check_recipients(recipients: t.Sequence[str]) -> None:
     """Raise BackupError when *recipients* cannot be age recipients, or hold a private key."""
     if not recipients:
         raise BackupError(
-            "Failed to encrypt: no age recipient is configured. Set larapee_backup_age_recipients, or switch "
-            "encryption off by name.",
+            "Failed to encrypt: no age recipient is configured. Set larapee_backup_age_recipients to the restorer's "
+            "public keys (the example inventory reads them from /etc/larapee-backup/recipients.txt, one a line, as "
+            "age-keygen -y IDENTITY prints them), or switch encryption off by name.",
             reason="no_recipient",
         )
     for number, recipient in enumerate(recipients, start=1):
@@ -43,6 +44,11 @@ def check_recipients(recipients: t.Sequence[str]) -> None:
                 "Correct larapee_backup_age_recipients.",
                 reason="bad_recipient",
             )
+
+
+def is_alone(recipients: t.Sequence[str]) -> bool:
+    """Whether one lost identity loses all; the same key twice, with another comment, is one."""
+    return len({" ".join(recipient.split()[:2]) for recipient in recipients}) < 2
 
 
 def encryptor(recipients: t.Sequence[str]) -> Command:
@@ -63,4 +69,4 @@ def decryptor(identity: str) -> t.Iterator[Command]:
         os.close(descriptor)
 
 
-__all__ = ("check_recipients", "decryptor", "encryptor")
+__all__ = ("check_recipients", "decryptor", "encryptor", "is_alone")

@@ -80,7 +80,7 @@ def demand(state_path: str, *, branch: str, because: str, gap: bool = False) -> 
 
     Until that full is there, nothing is sealed; the next run takes it by itself.
     """
-    _io.ensure_directory(os.path.dirname(_path(state_path, branch)))
+    _io.ensure_state_directory(state_path, "epochs")
     now = _clock.now().isoformat(timespec="microseconds")
     _io.write_json(_path(state_path, branch), {"because": because, "at": now, "gap": gap})
 

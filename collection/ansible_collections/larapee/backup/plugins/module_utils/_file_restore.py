@@ -215,6 +215,7 @@ def _plan(
         "target": target.path,
         "replaces": replaces,
         "lost": f"Every change after {point} (UTC) is not in these artifacts.",
+        "skipped": dict(choice.skipped),
     }
 
 

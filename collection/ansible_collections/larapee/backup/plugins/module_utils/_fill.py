@@ -26,7 +26,7 @@ from ._target import Target
 
 CLIENTS: t.Final = {"mariadb": ("mariadb", "mysql"), "mysql": ("mysql",)}
 # A branch's key may be in wrong hands: what it signed must neither run commands nor read files of this host.
-_LOAD_ARGUMENTS = {
+LOAD_ARGUMENTS: t.Final[dict[str, tuple[str, ...]]] = {
     "mariadb": (
         "--sandbox",
         "--binary-mode",
@@ -116,17 +116,10 @@ class Filling:
     def run(self) -> None:
         """Fill the target; raises BackupError. A second restore into the same database is refused at once."""
         with connect(self._options) as guard:
-            name = "larapee-" + hashlib.sha256(self._database.encode()).hexdigest()[:40]
-            # The lock goes with this connection, which is idle for as long as the load takes.
-            rows(guard, "SET SESSION wait_timeout = 86400")
-            if rows(guard, "SELECT GET_LOCK(%s, 0)", [name]) != [(1,)]:
-                raise BackupError(
-                    f"Failed to restore into {self._database}: another restore fills it now. Nothing was done.",
-                    reason="lock_held",
-                )
+            take_database(guard, self._database)
             try:
                 self._prepare()
-                self._require_same_server()
+                require_same_server(self._client, self._database, run_id=self._run_id)
                 self._load()
                 self._check()
             except BackupError as exc:
@@ -171,24 +164,11 @@ class Filling:
     def _create(self, connection: t.Any, character_set: str, collation: str) -> None:
         rows(connection, f"CREATE DATABASE {self._name} CHARACTER SET {character_set} COLLATE {collation}")
 
-    def _require_same_server(self) -> None:
-        """The checks went through PyMySQL, the rows go through the client: it must see this run's own mark."""
-        query = f"SELECT run_id FROM {quote_identifier(_marker.TABLE)}"  # noqa: S608 - fixed name
-        argv = [*self._client, "--batch", "--skip-column-names", f"--execute={query}", "--", self._database]
-        result = _process.run(argv)
-        if result.returncode != 0 or result.stdout.decode("utf-8", "replace").strip() != self._run_id:
-            said = result.stderr.decode("utf-8", "replace").strip() or "another mark"
-            raise BackupError(
-                f"Failed to restore into {self._database}: the database client does not reach the server that was "
-                f"checked ({said}). Name one socket or one host in the option file.",
-                reason="other_server",
-            )
-
     def _load(self) -> None:
         settings = list(_SETTINGS[self._target.server.engine])
         if self._at is not None:
             settings.append(f"timestamp={int(self._at.timestamp())}")
-        arguments = [*_LOAD_ARGUMENTS[self._target.server.engine], "--max-allowed-packet=1G"]
+        arguments = [*LOAD_ARGUMENTS[self._target.server.engine], "--max-allowed-packet=1G"]
         if settings:
             arguments.append(f"--init-command=SET SESSION {', '.join(settings)}")
         client = Command("the database client", (*self._client, *arguments, "--", self._database))
@@ -259,4 +239,28 @@ class Filling:
         )
 
 
-__all__ = ("CLIENTS", "Content", "Filling", "FullContent")
+def take_database(guard: t.Any, database: str, *, wait_seconds: int = 0) -> None:
+    """Raise BackupError when another restore fills *database*; else none may, for as long as *guard* is connected."""
+    name = "larapee-" + hashlib.sha256(database.encode()).hexdigest()[:40]
+    # It is idle for as long as a load takes.
+    rows(guard, "SET SESSION wait_timeout = 86400")
+    if rows(guard, "SELECT GET_LOCK(%s, %s)", [name, wait_seconds]) != [(1,)]:
+        raise BackupError(
+            f"Failed to restore into {database}: another restore fills it now. Nothing was done.", reason="lock_held"
+        )
+
+
+def require_same_server(client: t.Sequence[str], database: str, *, run_id: str) -> None:
+    """The checks went through PyMySQL, the rows go through *client*: it must see this run's own mark."""
+    query = f"SELECT run_id FROM {quote_identifier(_marker.TABLE)}"  # noqa: S608 - fixed name
+    result = _process.run([*client, "--batch", "--skip-column-names", f"--execute={query}", "--", database])
+    if result.returncode != 0 or result.stdout.decode("utf-8", "replace").strip() != run_id:
+        said = result.stderr.decode("utf-8", "replace").strip() or "another mark"
+        raise BackupError(
+            f"Failed to restore into {database}: the database client does not reach the server that was "
+            f"checked ({said}). Name one socket or one host in the option file.",
+            reason="other_server",
+        )
+
+
+__all__ = ("CLIENTS", "LOAD_ARGUMENTS", "Content", "Filling", "FullContent", "require_same_server", "take_database")

@@ -170,9 +170,30 @@ def ensure_directory(path: str) -> None:
         raise BackupError(f"Failed to create directory {path}: {exc.strerror}.") from exc
 
 
+def ensure_state_directory(state_path: str, name: str) -> str:
+    """The directory *name* below *state_path*, durable, of the owner of *state_path*: root restores, others back up."""
+    ensure_directory(state_path)
+    path = os.path.join(state_path, name)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+            fsync_directory(state_path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.geteuid() == 0:
+                owner = os.stat(state_path)
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        finally:
+            os.close(descriptor)
+    except OSError as exc:
+        raise BackupError(f"Failed to create directory {path}: {exc.strerror}.") from exc
+    return path
+
+
 __all__ = (
     "BLOCK_SIZE",
     "ensure_directory",
+    "ensure_state_directory",
     "free_bytes",
     "fsync_directory",
     "json_bytes",

@@ -17,7 +17,7 @@ import os
 import typing as t
 
 from . import _io, _names
-from ._manifest import Manifest
+from ._manifest import KINDS, Manifest
 
 NAME: t.Final = "retention.json"
 SCHEMA_VERSION: t.Final = 1
@@ -46,6 +46,7 @@ class Going:
 class Ledger:
     """``pruned``: by kind, first and last of the numbers that were removed. ``pinned``, ``acknowledged``: by set.
 
+    ``lost``: by ``KIND NUMBER``, what a person knows to be gone for good; it may still come back.
     ``aged``: of a set, by its first artifact, the next one that is left, and the seconds that passed between them.
     """
 
@@ -56,6 +57,7 @@ class Ledger:
     acknowledged: t.Mapping[int, Note] = dataclasses.field(default_factory=dict)
     hold: Note | None = None
     aged: t.Mapping[str, tuple[str, int]] = dataclasses.field(default_factory=dict)
+    lost: t.Mapping[str, Note] = dataclasses.field(default_factory=dict)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -68,6 +70,15 @@ class Ledger:
         for each in self.going.values():
             if each.kind == kind:
                 ranges = _with(ranges, each.sequence)
+        return ranges
+
+    def absent(self, kind: str) -> tuple[Range, ...]:
+        """The numbers of *kind* whose absence surprises nobody: removed, or known by a person to be lost."""
+        ranges = self.removed(kind)
+        for name in self.lost:
+            of_kind, _space, number = name.partition(" ")
+            if of_kind == kind:
+                ranges = _with(ranges, int(number))
         return ranges
 
     def has_removed(self, name: str, *, kind: str, sequence: int) -> bool:
@@ -144,6 +155,7 @@ def write_ledger(directory: str, ledger: Ledger) -> None:
             "acknowledged": {str(number): dict(note) for number, note in ledger.acknowledged.items()},
             "hold": None if ledger.hold is None else dict(ledger.hold),
             "aged": {before: list(each) for before, each in ledger.aged.items()},
+            "lost": {name: dict(note) for name, note in ledger.lost.items()},
         },
     )
 
@@ -173,6 +185,8 @@ def _parsed(document: t.Mapping[str, t.Any]) -> Ledger:
         acknowledged=_notes(document, "acknowledged"),
         hold=None if hold is None else _note(hold, "hold"),
         aged={before: _aged(value) for before, value in _object(document, "aged").items()},
+        # Ledgers from before this could be said have none.
+        lost=_lost(document) if "lost" in document else {},
     )
 
 
@@ -204,6 +218,19 @@ def _notes(document: t.Mapping[str, t.Any], field: str) -> dict[int, Note]:
     if any(not (number.isascii() and number.isdigit()) for number in notes):
         raise LedgerError(f"the field {field} names what is not a set")
     return {int(number): _note(value, field) for number, value in notes.items()}
+
+
+def is_lost_name(name: str) -> bool:
+    """Whether *name* is ``KIND NUMBER``, as verification says of a number that is missing."""
+    kind, _space, number = name.partition(" ")
+    return kind in KINDS and number.isascii() and number.isdigit() and int(number) > 0
+
+
+def _lost(document: t.Mapping[str, t.Any]) -> dict[str, Note]:
+    notes = _object(document, "lost")
+    if not all(map(is_lost_name, notes)):
+        raise LedgerError("the field lost names what is not a kind and a number")
+    return {name: _note(value, "lost") for name, value in notes.items()}
 
 
 def _note(value: t.Any, field: str) -> Note:
@@ -239,6 +266,7 @@ __all__ = (
     "LedgerError",
     "Note",
     "Range",
+    "is_lost_name",
     "leftovers",
     "number_of",
     "read_ledger",

@@ -32,14 +32,16 @@ def hold(
     Raises BackupError (``lock_held``) when somebody still holds it after *wait_seconds*. An exclusive holder writes who
     it is into the lock's file; the lock itself is the kernel's and needs no clearing after a crash.
     """
-    directory = os.path.join(state_path, "locks")
-    _io.ensure_directory(directory)
+    directory = _io.ensure_state_directory(state_path, "locks")
     path = os.path.join(directory, f"{name}.lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise BackupError(f"Failed to open the lock {path}: {exc.strerror}.") from exc
     try:
+        if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:
+            owner = os.stat(directory)
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
             _take(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait_seconds=wait_seconds)
         except BlockingIOError:

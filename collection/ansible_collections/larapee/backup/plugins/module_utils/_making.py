@@ -106,6 +106,16 @@ def check_request(making: Making) -> None:
     _compress.compressor(making.compression)
 
 
+def recipient_warnings(making: Making) -> list[str]:
+    """What preflight says where a host is prepared, for one that nobody prepared."""
+    if not making.encrypt or not _encrypt.is_alone(making.recipients):
+        return []
+    return [
+        "It is encrypted to one recipient: who loses that identity loses every backup. Add the public key of a second "
+        "one, kept elsewhere, to larapee_backup_age_recipients."
+    ]
+
+
 def check_signing(making: Signing) -> None:
     """Raise BackupError when nobody would accept what is signed now in the name of this branch."""
     if not _names.is_branch_code(making.branch):
@@ -205,6 +215,7 @@ __all__ = (
     "check_signing",
     "common_fields",
     "expected_size",
+    "recipient_warnings",
     "sign",
     "tool_versions",
 )

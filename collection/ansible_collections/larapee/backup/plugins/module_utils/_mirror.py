@@ -328,6 +328,9 @@ class Mirror:
         self._memory.pop(name, None)
         if not self._listed.versions(self._prefix + name):
             raise _intact.NotIntactError(f"{name} is missing")
+        for refuted in candidates[:1]:
+            # Nobody vouches for it any more, not even central that stored it: it is read each night until it is mended.
+            self._note(name, refuted, "")
         raise _intact.NotIntactError(f"the bytes of {name} are not those of its manifest")
 
     def _is_vouched_for(self, version: Version, sha256: str) -> bool:

@@ -19,9 +19,23 @@ import os
 import tempfile
 import typing as t
 
-from . import _bundle, _chain_check, _clock, _dirfd, _estate, _intact, _lease, _ledger, _lock, _names, _shelf
+from . import (
+    _bundle,
+    _chain_check,
+    _clock,
+    _dirfd,
+    _estate,
+    _intact,
+    _lease,
+    _ledger,
+    _lock,
+    _names,
+    _place_memory,
+    _shelf,
+)
 from ._catalog import Entry
 from ._errors import BackupError
+from ._place_memory import PlaceMemory
 from ._proofs import Proofs
 from ._store._base import NotAsRecordedError, Store, UnreadableError, Version
 
@@ -95,11 +109,12 @@ def copy_offsite(store: Store, request: OffsiteRequest, *, check_mode: bool = Fa
             store.require_lock()
     if request.target == HOT or request.unlocked:
         store.require_versions()
+    memory = _place_memory.open_memory(store, request, request.target, begin=not check_mode, write=not check_mode)
     if check_mode:
-        return _Copying(store, request).run(write=False)
+        return _Copying(store, request, memory).run(write=False)
     name = f"offsite-{request.target}-{request.branch}"
     with _lock.hold(request.state_path, name, run_id=request.run_id):
-        return _Copying(store, request).run(write=True)
+        return _Copying(store, request, memory).run(write=True)
 
 
 def require_lock_days(lock_days: int) -> None:
@@ -113,19 +128,17 @@ def require_lock_days(lock_days: int) -> None:
 
 
 class _Copying:
-    def __init__(self, store: Store, request: OffsiteRequest) -> None:
+    def __init__(self, store: Store, request: OffsiteRequest, memory: PlaceMemory) -> None:
         self._request = request
         self._now = _clock.now()
         place = _estate.place_of(request.central_path, request.branch)
         self._catalogue = _estate.read_place(place)
         self._proofs = Proofs(request.state_path, branch=request.branch, allowed_signers=request.allowed_signers)
-        memory = _shelf.memory_path(request.state_path, request.target, request.branch)
-        self._shelf = _shelf.Shelf(store, f"{request.branch}/", memory)
+        self._shelf = _shelf.Shelf(store, f"{request.branch}/", memory.shelf)
         # A damaged one, which retention and verification report, spares nothing.
         self._ledger = _ledger.Ledger(branch=request.branch)
         with contextlib.suppress(_ledger.LedgerError):
-            directory = _shelf.mirror_path(request.state_path, request.target, request.branch)
-            self._ledger = _ledger.read_ledger(directory, branch=request.branch)
+            self._ledger = _ledger.read_ledger(memory.mirror, branch=request.branch)
         stored = self._shelf.names()
         self._numbers = {
             _ledger.number_of(each.manifest)

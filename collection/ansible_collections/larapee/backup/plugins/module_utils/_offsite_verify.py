@@ -17,7 +17,19 @@ import shutil
 import tempfile
 import typing as t
 
-from . import _chain_check, _clock, _intact, _ledger, _lock, _manifest, _offsite, _report, _shelf, _verify
+from . import (
+    _chain_check,
+    _clock,
+    _intact,
+    _ledger,
+    _lock,
+    _manifest,
+    _offsite,
+    _place_memory,
+    _report,
+    _shelf,
+    _verify,
+)
 from ._catalog import Entry
 from ._errors import BackupError
 from ._mirror import Mirror
@@ -32,7 +44,10 @@ _SLACK = dt.timedelta(days=1)
 
 @dataclasses.dataclass(frozen=True)
 class OffsiteVerifyRequest:
-    """``target`` is C(hot) or C(cold); ``unlocked``: a cold place that cannot lock is accepted by name."""
+    """``target`` is C(hot) or C(cold); ``unlocked``: a cold place that cannot lock is accepted by name.
+
+    ``lock_days``: for how long, from its making, the newest artifact of each kind has to be locked in the cold place.
+    """
 
     branch: str
     allowed_signers: str
@@ -41,6 +56,7 @@ class OffsiteVerifyRequest:
     target: str
     read_days: int = 30
     unlocked: bool = False
+    lock_days: int = 90
 
 
 def verify_offsite(store: Store, request: OffsiteVerifyRequest, *, check_mode: bool = False) -> dict[str, t.Any]:
@@ -71,24 +87,26 @@ def open_mirror(
     store: Store, target: str, request: MirrorRequest, *, read_days: int, check_mode: bool
 ) -> t.Iterator[Mirror]:
     """The mirror of the place, up to date; in check mode a copy of it that does not stay."""
-    directory = _shelf.mirror_path(request.state_path, target, request.branch)
+    memory = _place_memory.open_memory(store, request, target, write=not check_mode)
+    directory = memory.mirror
     with contextlib.ExitStack() as stack:
         if check_mode:
             copy = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "mirror")
             if os.path.isdir(directory):
                 shutil.copytree(directory, copy)
             directory = copy
+            if memory.lost:
+                _place_memory.hold(directory, branch=request.branch)
         else:
             name = f"mirror-{target}-{request.branch}"
             lock = _lock.hold(request.state_path, name, run_id=request.run_id, wait_seconds=_WAIT_SECONDS)
             stack.enter_context(lock)
-        memory = _shelf.memory_path(request.state_path, target, request.branch)
         mirror = Mirror(
             store,
             directory,
             branch=request.branch,
             allowed_signers=request.allowed_signers,
-            stored=_shelf.recall(memory, store.url),
+            stored=_shelf.recall(memory.shelf, store.url),
             read_days=read_days,
             bundles=target == _offsite.COLD,
         )
@@ -123,7 +141,7 @@ class _Verifying:
                 why = str(exc)
             checks.append(Check(entry.name, "intact", FAILED if why else OK, why))
             verified += [] if why else [entry]
-        checks += self._check_dependants() + self._check_numbers()
+        checks += self._check_dependants() + self._check_newest() + self._check_numbers()
         if not self._catalogue.entries:
             checks.append(Check(self._place, "intact", FAILED, f"there is nothing to verify in {self._place}"))
         outcome = _verify.VerifyOutcome(
@@ -167,6 +185,22 @@ class _Verifying:
                 found[base.name] = f"its lock ends before that of {entry.name}, which stands on it"
         return [Check(name, "intact", FAILED, why) for name, why in sorted(found.items())]
 
+    def _check_newest(self) -> list[Check]:
+        """When older ones are let go, the newest of each kind is what is left."""
+        found = []
+        for kind in _manifest.KINDS:
+            locked = [
+                each for each in self._catalogue.of_kind(kind, branch=self._request.branch) if each.name in self._locks
+            ]
+            for newest in locked[-1:]:
+                due = newest.manifest.created_at + dt.timedelta(days=self._request.lock_days)
+                if self._is_shorter(newest, max(due, _clock.now() + _SLACK)):
+                    until = _manifest.format_time(self._locks[newest.name])
+                    days = self._request.lock_days
+                    why = f"it is the newest, and its lock ends at {until}, not {days} days after it was made"
+                    found.append(Check(newest.name, "intact", FAILED, why))
+        return found
+
     def _is_shorter(self, base: Entry, until: dt.datetime) -> bool:
         if self._locks.get(base.name, until) >= until - _SLACK:
             return False
@@ -185,7 +219,7 @@ class _Verifying:
         for kind in _manifest.KINDS:
             entries = self._catalogue.of_kind(kind, branch=self._request.branch)
             numbers = [each.manifest.sequence for each in entries if self._locks.get(each.name, now) >= now]
-            found += _verify.check_sequence(kind, numbers, last_given=0, removed=ledger.removed(kind))
+            found += _verify.check_sequence(kind, numbers, last_given=0, removed=ledger.absent(kind))
         return found
 
 

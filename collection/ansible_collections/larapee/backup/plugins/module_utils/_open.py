@@ -38,6 +38,19 @@ def require_identity(entry: Entry, identity: str | None) -> None:
         )
 
 
+def prove_identity(entry: Entry, identity: str | None) -> None:
+    """Raise BackupError when *identity* does not open *entry*; reads no further than the first decrypted byte."""
+    require_identity(entry, identity)
+    if not entry.manifest.encrypted:
+        return
+    try:
+        with open(entry.path, "rb") as source, _encrypt.decryptor(identity or "") as command:
+            result = _pipeline.run_to_first_byte(command, source=source.fileno())
+    except OSError as exc:
+        raise BackupError(f"Failed to read {entry.path}: {exc.strerror}.", reason="unreadable") from exc
+    _pipeline.require_success([result], what=f"open {entry.name}", advice="Nothing was changed.")
+
+
 def open_artifact(entry: Entry, *, identity: str | None, following: t.Sequence[Command | Tap] = ()) -> Digest:
     """Stream the plain bytes of *entry* into *following* and return their digest.
 
@@ -92,4 +105,4 @@ def _open(
     return plain
 
 
-__all__ = ("open_artifact", "open_companion", "require_identity")
+__all__ = ("open_artifact", "open_companion", "prove_identity", "require_identity")

@@ -251,6 +251,24 @@ def run_pipeline(
         run.close()
 
 
+def run_to_first_byte(command: Command, *, source: int) -> StageResult:
+    """Start *command* on *source* and end it when its first byte comes, which counts as success."""
+    with tempfile.TemporaryFile() as stderr:
+        process = _process.start(
+            command.argv, stdin=source, stdout=subprocess.PIPE, stderr=stderr, pass_fds=command.pass_fds
+        )
+        with process:
+            try:
+                came = bool(t.cast("t.IO[bytes]", process.stdout).read(1))
+            except BaseException:
+                process.kill()
+                raise
+            if came:
+                process.kill()
+        result = _result(command, process, stderr)
+    return dataclasses.replace(result, returncode=0) if came else result
+
+
 def _result(command: Command, process: subprocess.Popen[bytes], stderr: t.IO[bytes]) -> StageResult:
     returncode = process.wait()
     stderr.seek(0)
@@ -309,4 +327,5 @@ __all__ = (
     "first_failure",
     "require_success",
     "run_pipeline",
+    "run_to_first_byte",
 )

@@ -102,7 +102,7 @@ def recipients(request: PreflightRequest) -> Found:
     except BackupError as exc:
         yield REFUSED, str(exc)
         return
-    if len({" ".join(recipient.split()[:2]) for recipient in request.recipients}) < 2:
+    if _encrypt.is_alone(request.recipients):
         yield (
             WARNING,
             "Failed to find two age recipients: with one, a lost identity loses every backup. Add the recipient of a "

@@ -32,7 +32,11 @@ _PACKAGES = {
     "mysqlbinlog": "mysql-client",
     "mysqldump": "mysql-client",
     "pigz": "pigz",
+    "rrsync": "rsync",
+    "setpriv": "util-linux",
+    "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
     "zstd": "zstd",
 }
 

@@ -22,6 +22,7 @@ from . import (
     _clock,
     _intact,
     _io,
+    _latch,
     _lease,
     _ledger,
     _lock,
@@ -137,6 +138,9 @@ def prune_place(request: PruneRequest, *, place: Place | None = None, check_mode
             stack.enter_context(
                 hold(request.state_path, f"restore-{request.branch}", run_id=request.run_id, shared=True)
             )
+        if not request.excludes:
+            # Of the branch's own place. Central, whose places exclude pulls and copies, restores nothing.
+            _latch.require_open(request.state_path, branch=request.branch, what="remove old backups")
         return _Pruning(request, place or DirectoryPlace(request)).run(check_mode=check_mode)
 
 

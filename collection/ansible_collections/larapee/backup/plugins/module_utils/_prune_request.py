@@ -16,7 +16,7 @@ import pwd
 import socket
 import typing as t
 
-from . import _manifest, _names, _retention
+from . import _ledger, _manifest, _names, _retention
 from ._errors import BackupError
 from ._ledger import Ledger, Note
 from ._retention import Drop, Kept
@@ -44,6 +44,7 @@ class PruneRequest:
     pin: tuple[int, ...] = ()
     unpin: tuple[int, ...] = ()
     acknowledge: tuple[int, ...] = ()
+    lost: tuple[str, ...] = ()
     hold: str = ""
     release: bool = False
     reason: str = ""
@@ -65,7 +66,9 @@ def check_request(request: PruneRequest) -> None:
         wrong = "it is to hold and to release. Give one of them"
     elif set(request.pin) & set(request.unpin):
         wrong = "it is to pin and to unpin the same set. Give one of them"
-    elif (request.pin or request.acknowledge) and not request.reason.strip():
+    elif not all(map(_ledger.is_lost_name, request.lost)):
+        wrong = "what is lost is named by kind and number, as verification says it. Give words such as 'db_full 7'"
+    elif (request.pin or request.acknowledge or request.lost) and not request.reason.strip():
         wrong = "nobody says why. Give larapee_backup_retention_reason"
     if wrong:
         raise BackupError(f"Failed to prune {request.directory}: {wrong}.", reason="bad_request")
@@ -94,6 +97,13 @@ def apply(request: PruneRequest, ledger: Ledger, sets: t.Sequence[BackupSet], *,
             "of the run that began it with a full of the database or of the uploads; check mode lists them.",
             reason="no_such_set",
         )
+    here = {f"{each.kind} {each.sequence}" for one in sets for each in one.own} & set(request.lost)
+    if here:
+        raise BackupError(
+            f"Failed to accept the loss of {min(here)} of {request.branch}: it is in {request.directory}. Name only "
+            "what verification says is missing.",
+            reason="not_lost",
+        )
     note: Note = {"reason": request.reason.strip(), "at": _manifest.format_time(now), "by": _who()}
     hold = ledger.hold or ({**note, "reason": request.hold.strip()} if request.hold.strip() else None)
     pinned = {**{number: note for number in request.pin}, **ledger.pinned}
@@ -102,6 +112,7 @@ def apply(request: PruneRequest, ledger: Ledger, sets: t.Sequence[BackupSet], *,
         pinned={number: each for number, each in pinned.items() if number not in request.unpin},
         acknowledged={**{number: note for number in request.acknowledge}, **ledger.acknowledged},
         hold=None if request.release else hold,
+        lost={**dict.fromkeys(request.lost, note), **ledger.lost},
     )
 
 

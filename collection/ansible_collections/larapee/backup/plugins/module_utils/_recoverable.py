@@ -35,6 +35,7 @@ class Span:
     last: str
     length: int
     broken: str | None
+    epoch: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +130,7 @@ def _spans(chains: t.Sequence[DbChain], current: tuple[str, dt.datetime] | None)
                 last=chain.last.artifact,
                 length=len(chain.artifacts),
                 broken=chain.broken,
+                epoch=chain.full.epoch,
             )
         )
     return spans
@@ -140,9 +142,18 @@ def _gaps(spans: t.Sequence[Span]) -> t.Iterator[Gap]:
         later = spans[index + 1 :]
         if any(each.from_ <= after < each.until for each in spans) or any(each.until == after for each in later):
             continue
+        if _is_on_its_way(span, later):
+            continue
         before = min((each.from_ for each in spans if each.from_ > after), default=None)
         if before is not None or (span.broken is not None and not later):
             yield Gap(after, before, span.broken or f"no increment follows {span.last}")
+
+
+def _is_on_its_way(span: Span, later: t.Sequence[Span]) -> bool:
+    """Whether only a full was taken since the last increment: the next one joins both, and nothing is lost yet."""
+    if len(later) != 1 or span.broken is not None or span.length == 1:
+        return False
+    return later[0].length == 1 and later[0].epoch == span.epoch
 
 
 def _until(chain: DbChain, current: tuple[str, dt.datetime] | None) -> dt.datetime:

@@ -31,6 +31,8 @@ def report_of_dump(outcome: DumpOutcome) -> dict[str, t.Any]:
     if manifest is None:
         return {"artifacts": [], "recovery_point": None, "details": {"plan": outcome.plan}}
     details = {"position": manifest.position, "epoch": manifest.epoch, "objects": manifest.document["objects"]}
+    if manifest.set_number:
+        details["set"] = manifest.set_number
     if outcome.warnings:
         details["warnings"] = outcome.warnings
     return {

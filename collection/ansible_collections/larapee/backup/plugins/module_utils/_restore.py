@@ -24,8 +24,10 @@ from . import (
     _choose,
     _epoch,
     _estimate,
+    _fingerprint,
     _lease,
     _lock,
+    _log_replay,
     _manifest,
     _names,
     _open,
@@ -49,6 +51,8 @@ from ._replay import RelayLogs
 from ._scratch import Scratch
 from ._target import Target
 from ._transfer import ScratchContent
+
+_NAMED: t.Final = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +129,7 @@ class _Restore:
         plan = _restore_plan.make_plan(
             choice, self._seeker, target, state_path=request.state_path, scratch=request.scratch_base
         )
+        plan["identity"] = "opens" if choice.full.manifest.encrypted else "not needed"
         outcome = RestoreOutcome(
             entry=choice.full,
             plan=plan,
@@ -133,6 +138,8 @@ class _Restore:
             entries=choice.entries,
         )
         if self._check_mode:
+            # A preview of the latest opens nothing else, and a wrong identity must not show when the shop is closed.
+            _open.prove_identity(choice.full, request.identity)
             return outcome
         if self._seeker is not None and self._seeker.last is not None:
             self._restore_log(choice, target, outcome)
@@ -236,6 +243,30 @@ class _Restore:
         self._timer.note("open")
         self._fill(FullContent(choice.full, identity=self._request.identity), target, outcome)
         self._timer.note("load")
+        self._compare_full(choice.full, outcome)
+        self._timer.note("compare")
+
+    def _compare_full(self, full: Entry, outcome: RestoreOutcome) -> None:
+        """Where nothing was committed between the dump and its fingerprint, the full alone can be compared.
+
+        A difference is told and nothing more: no other way leads to these bytes, and they are what was backed up.
+        """
+        if not full.manifest.position.get("file") or not _log_replay.fingerprints([full], following=None):
+            return
+        try:
+            fingerprint = _fingerprint.read_companion(full, identity=self._request.identity)
+            with connect(self._options) as connection:
+                found = _fingerprint.compare(fingerprint, connection, self._request.database)
+        except BackupError as exc:
+            if exc.reason == "interrupted":
+                raise
+            outcome.warnings.append(f"The fingerprint of {full.name} was not compared: {exc}")
+            return
+        # A query may ask for the time, or for who asks: rows decide.
+        asked = [each for each in found if each.startswith(("query ", "receipt"))]
+        outcome.plan["compared"] = full.name
+        outcome.plan["differences"] = [each for each in found if each not in asked]
+        outcome.warnings += [f"The fingerprint of {full.name}: {each}." for each in found[:_NAMED]]
 
     def _restore_log(self, choice: Choice, target: Target, outcome: RestoreOutcome) -> None:
         scratch, logs = t.cast(Scratch, self._scratch), t.cast(RelayLogs, self._logs)

@@ -89,6 +89,10 @@ def make_plan(
         "database": target.database,
         "replaces": None if target.empty or target.schema is None else target.schema.objects,
         "lost": _lost(choice, seeker, point),
+        # What had to be passed over although it was chosen first, by name, and why.
+        "skipped": dict(choice.skipped),
+        # Why the chain ends although something later is there.
+        "broken": choice.broken,
     }
 
 
@@ -161,10 +165,9 @@ def _warn_of_latest(
         newer.append(f"this host made a full number {given}, the highest here is {highest}")
     if not newer:
         return []
-    what = "The chain may not reach the newest state" if choice.increments else "The chosen full may not be the newest"
     return [
-        f"{what} ({'; '.join(newer)}). Everything after {_manifest.format_time(choice.until)} (UTC) is not in it; look "
-        "for a newer one at another place."
+        f"NOT all that was backed up is restored: everything after {_manifest.format_time(choice.until)} (UTC) is "
+        f"missing ({'; '.join(newer)}). Look for it at another place before the shop opens."
     ]
 
 

@@ -30,13 +30,13 @@ _LOOK_SECONDS = 1.0
 # rsync's own codes, from its manual page: a file that vanished, and files that could not be transferred.
 _VANISHED = 24
 _PARTIAL = 23
-_TIMEOUTS = (30, 35)
+TIMEOUTS = (30, 35)
 # Processors with AES instructions do the first ones at the speed of memory; the last one is for those without.
 _CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com"
-_HOST = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]*", re.ASCII)
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+HOST = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]*", re.ASCII)
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 # rsync splits the command for its transport at spaces.
-_PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./@+-]*", re.ASCII)
+PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./@+-]*", re.ASCII)
 # Artifacts, manifests and signatures, tip and run records, and nothing else; what is excluded is safe from --delete
 # too, such as the temporary file of a transfer beside this one.
 _FILTERS = (
@@ -61,13 +61,13 @@ class Way:
 
     def check(self) -> None:
         """Raise BackupError unless everything here can be an argument."""
-        if not _HOST.fullmatch(self.host) or not _USER.fullmatch(self.user) or not 0 < self.port < 65536:
+        if not HOST.fullmatch(self.host) or not USER.fullmatch(self.user) or not 0 < self.port < 65536:
             raise BackupError(
                 f"Failed to use the address of {self.branch}: {self.user}@{self.host} port {self.port} is none. "
                 "Correct larapee_backup_ssh_host, larapee_backup_ssh_user and larapee_backup_ssh_port of this branch.",
                 reason="bad_address",
             )
-        if not _PLAIN_PATH.fullmatch(self.ssh_directory):
+        if not PLAIN_PATH.fullmatch(self.ssh_directory):
             raise BackupError(
                 f"Failed to use {self.ssh_directory}: rsync cannot be told a path with spaces or quotes. Rename it.",
                 reason="bad_address",
@@ -124,7 +124,19 @@ def fetch(
     argv += [f"--bwlimit={bandwidth}"] if bandwidth else []
     argv += ["--dry-run"] if dry_run else []
     host = f"[{way.host}]" if ":" in way.host else way.host
-    code, said = _run(argv + ["--", f"{host}:/", target + "/"], way, target, deadline=deadline, reserve=reserve)
+    until = time.monotonic() + deadline
+
+    def look() -> None:
+        if time.monotonic() > until:
+            raise BackupError(
+                f"Failed to pull from {way.branch} in {deadline:.0f} seconds: it is too slow. What came is kept, and "
+                "the next pull goes on. Look at the way to it.",
+                reason="too_slow",
+            )
+        if _io.free_bytes(target) < reserve:
+            raise _disk_full(way, target)
+
+    code, said = run([*argv, "--", f"{host}:/", target + "/"], look)
     if code in (0, _VANISHED):
         return
     if code == _PARTIAL:
@@ -133,9 +145,7 @@ def fetch(
             "branch, and at the disks of both.",
             reason="not_all_read",
         )
-    why = (
-        f"it was silent for {way.silence_timeout} seconds" if code in _TIMEOUTS else said or f"rsync ended with {code}"
-    )
+    why = f"it was silent for {way.silence_timeout} seconds" if code in TIMEOUTS else said or f"rsync ended with {code}"
     raise BackupError(
         f"Failed to pull from {way.branch} ({way.host} port {way.port}): {why}. Check the branch, the way to it, and "
         "its keys (enrol).",
@@ -149,7 +159,7 @@ def acknowledge(way: Way, document: bytes, *, deadline: float) -> None:
     argv = [*way.as_account(), *way.ssh("acknowledge_key"), "--", way.host]
     done = _process.run(argv, stdin=document, timeout=deadline)
     if done.returncode != 0:
-        said = _line(done.stderr[:_SAID_LIMIT])
+        said = line(done.stderr[:_SAID_LIMIT])
         raise BackupError(
             f"Failed to acknowledge to {way.branch}: {said or f'ssh ended with {done.returncode}'}. Its local "
             "retention keeps what it does not know to be here. Prepare the branch again, or enrol it.",
@@ -157,11 +167,11 @@ def acknowledge(way: Way, document: bytes, *, deadline: float) -> None:
         )
 
 
-def _run(argv: t.Sequence[str], way: Way, target: str, *, deadline: float, reserve: int) -> tuple[int, str]:
-    """The status of *argv* and the first it said, ended when its time or the disk's room is over."""
-    until = time.monotonic() + deadline
+def run(argv: t.Sequence[str], look: t.Callable[[], None], *, answer: t.IO[bytes] | None = None) -> tuple[int, str]:
+    """The status of *argv* and the first it said; *look* is called each second, and ends it by what it raises."""
     said = bytearray()
-    process = _process.start(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    stdout = subprocess.DEVNULL if answer is None else answer
+    process = _process.start(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE)
     stream = t.cast("t.IO[bytes]", process.stderr)
     try:
         with selectors.DefaultSelector() as selector:
@@ -172,15 +182,8 @@ def _run(argv: t.Sequence[str], way: Way, target: str, *, deadline: float, reser
                     if not block:
                         break
                     said += block[: _SAID_LIMIT - len(said)]
-                if time.monotonic() > until:
-                    raise BackupError(
-                        f"Failed to pull from {way.branch} in {deadline:.0f} seconds: it is too slow. What came is "
-                        "kept, and the next pull goes on. Look at the way to it.",
-                        reason="too_slow",
-                    )
-                if _io.free_bytes(target) < reserve:
-                    raise _disk_full(way, target)
-        return process.wait(), _line(bytes(said))
+                look()
+        return process.wait(), line(bytes(said))
     finally:
         stream.close()
         _end(process)
@@ -218,7 +221,7 @@ def _account(name: str) -> pwd.struct_passwd:
         ) from None
 
 
-def _line(said: bytes) -> str:
+def line(said: bytes) -> str:
     """What says most, fit for a row: a branch may have written it. ssh ends with its cause, rsync begins with it."""
     text = said.decode("utf-8", "replace")
     lines = ["".join(each if each.isprintable() else "?" for each in line).strip() for line in text.splitlines()]
@@ -226,4 +229,4 @@ def _line(said: bytes) -> str:
     return "; ".join(of_ssh[-2:] or [line for line in lines if line][:2])[:300].rstrip(".")
 
 
-__all__ = ("Way", "acknowledge", "fetch")
+__all__ = ("HOST", "PLAIN_PATH", "TIMEOUTS", "USER", "Way", "acknowledge", "fetch", "line", "run")

@@ -45,9 +45,23 @@ _LOG_TAIL: t.Final = 600
 
 
 class Scratch:
-    """``datadir`` is made, the server is not started yet; relay logs are placed between the two."""
+    """``datadir`` is made, the server is not started yet; relay logs are placed between the two.
 
-    def __init__(self, path: str, *, programs: Programs, wanted: Wanted) -> None:
+    *lasting*: the seconds for which the server may outlive this process; 0 lets it die with it. *environment*: what its
+    processes bear besides.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        programs: Programs,
+        wanted: Wanted,
+        lasting: float = 0.0,
+        environment: t.Mapping[str, str] | None = None,
+    ) -> None:
+        self._lasting = lasting
+        self._environment = dict(environment or {})
         self.path = path
         self.programs = programs
         self.wanted = wanted
@@ -117,6 +131,8 @@ class Scratch:
         argv = _scratch_server.server_command(
             self.programs, self.directories, user=self._user, socket=self.socket, wanted=self.wanted
         )
+        if self._lasting:
+            argv = [_process.find_tool("timeout"), "--signal=KILL", f"{self._lasting:.0f}", *argv]
         self._process = self._start(argv)
         deadline = time.monotonic() + _START_SECONDS
         while self._process.poll() is None:
@@ -153,7 +169,7 @@ class Scratch:
         return self._account.pw_name if self._account is not None else pwd.getpwuid(os.geteuid()).pw_name
 
     def _start(self, argv: t.Sequence[str]) -> subprocess.Popen[bytes]:
-        environment = {**_process.reduced_environment(), "TMPDIR": self.directories["tmp"]}
+        environment = {**_process.reduced_environment(), "TMPDIR": self.directories["tmp"], **self._environment}
         # The source meant its own local time by SYSTEM; this host's is the nearest to it.
         environment.pop("TZ", None)
         if "TZ" in os.environ:
@@ -173,7 +189,7 @@ class Scratch:
                     cwd=self.directories["tmp"],
                     env=environment,
                     start_new_session=True,
-                    preexec_fn=_process.die_with_parent,
+                    preexec_fn=None if self._lasting else _process.die_with_parent,
                     **account,
                 )
             except (OSError, subprocess.SubprocessError) as exc:

@@ -20,6 +20,7 @@ from . import (
     _current,
     _epoch,
     _io,
+    _latch,
     _lock,
     _making,
     _manifest,
@@ -82,6 +83,8 @@ def seal_binlogs(request: SealRequest, *, check_mode: bool = False) -> SealOutco
             restoring, own = f"restore-{request.branch}", f"chain-{request.branch}"
             stack.enter_context(_lock.hold(request.state_path, restoring, run_id=request.run_id, shared=True))
             stack.enter_context(_lock.hold(request.state_path, own, run_id=request.run_id, wait_seconds=_LOCK_WAIT_S))
+        _latch.require_open(request.state_path, branch=request.branch, what="seal the binary log")
+        if not check_mode:
             removed = _publish.sweep(request.local_path, kind=_KIND)
         spool = Spool(request.state_path, request.branch)
         if not check_mode:

@@ -19,7 +19,7 @@ import typing as t
 from . import _io, _manifest
 from ._store._base import Listing, Store, Version, holds
 
-_LIMIT = 256 * _io.BLOCK_SIZE
+LIMIT: t.Final = 256 * _io.BLOCK_SIZE
 
 
 class Shelf:
@@ -96,7 +96,7 @@ class Shelf:
 def recall(path: str, url: str) -> dict[str, dict[str, t.Any]]:
     """By key, what central remembers at *path* to have stored at *url*; nothing when the file does not tell."""
     try:
-        document = _io.read_json(path, limit=_LIMIT)
+        document = _io.read_json(path, limit=LIMIT)
         if document["url"] != url:
             return {}
         facts = {key: dict(fact) for key, fact in document["objects"].items()}
@@ -115,12 +115,13 @@ def _is_usable(fact: t.Mapping[str, t.Any]) -> bool:
 
 
 def memory_path(state_path: str, target: str, branch: str) -> str:
+    """Where the memory of the branch's first place is."""
     return os.path.join(state_path, "offsite", f"{target}-{branch}.json")
 
 
 def mirror_path(state_path: str, target: str, branch: str) -> str:
-    """Where central keeps the manifests that are at a place, and the ledger of its retention."""
+    """Where central keeps the manifests that are at the branch's first place, and the ledger of its retention."""
     return os.path.join(state_path, "offsite", target, branch)
 
 
-__all__ = ("Shelf", "memory_path", "mirror_path", "recall")
+__all__ = ("LIMIT", "Shelf", "memory_path", "mirror_path", "recall")

@@ -16,9 +16,10 @@ import dataclasses
 import datetime as dt
 import os
 import re
+import tempfile
 import typing as t
 
-from . import _io, _key_pair, _names
+from . import _io, _key_pair, _names, _signature
 from ._errors import BackupError
 from ._signature import NAMESPACE
 
@@ -44,6 +45,15 @@ class Signer:
         return f"{self.branch} {','.join(options)} {self.key}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What the key of a signer signed, and when it has to count."""
+
+    message: str
+    signature: str
+    at: dt.datetime
+
+
 def merge(text: str, signers: t.Sequence[Signer]) -> str:
     """Return *text* with a line for each of *signers*.
 
@@ -67,8 +77,13 @@ def merge(text: str, signers: t.Sequence[Signer]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def update(path: str, signers: t.Sequence[Signer], *, check_mode: bool) -> tuple[str, str]:
-    """Bring the file up to date; return its text before and after. Mode and owner stay what they are."""
+def update(
+    path: str, signers: t.Sequence[Signer], proofs: t.Sequence[Proof | None] = (), *, check_mode: bool
+) -> tuple[str, str]:
+    """Bring the file up to date; return its text before and after. Mode and owner stay what they are.
+
+    *proofs* has one for each of *signers*, or none; one that is not good by the new text fails, and nothing is written.
+    """
     try:
         before = _io.read_small(path).decode("utf-8")
         status = os.stat(path)
@@ -77,6 +92,9 @@ def update(path: str, signers: t.Sequence[Signer], *, check_mode: bool) -> tuple
     except (OSError, ValueError) as exc:
         raise BackupError(f"Failed to read {path}: {exc}.", reason="unreadable") from exc
     after = merge(before, signers)
+    for signer, proof in zip(signers, proofs):
+        if proof is not None:
+            _require_good(after, signer, proof)
     if after != before and not check_mode:
         _io.write_file(path, after.encode())
         if status is not None:
@@ -94,6 +112,31 @@ def parse_time(text: str) -> dt.datetime:
             f"Failed to read the time {text!r}: it is not written as 2026-11-22T14:32:10Z. Write it in UTC.",
             reason="bad_request",
         ) from exc
+
+
+def format_time(time: dt.datetime) -> str:
+    """As ``parse_time`` reads it; what is less than a second is cut off."""
+    return time.astimezone(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _require_good(text: str, signer: Signer, proof: Proof) -> None:
+    with tempfile.NamedTemporaryFile(prefix="larapee-backup-signers-") as handle:
+        handle.write(text.encode())
+        handle.flush()
+        try:
+            _signature.verify(
+                proof.message.encode(),
+                proof.signature.encode(),
+                principal=signer.branch,
+                allowed_signers=handle.name,
+                at=proof.at,
+            )
+        except _signature.SignatureError as exc:
+            raise BackupError(
+                f"Failed to prove the signing key of {signer.branch}: {exc}. The old key stays in use; see which lines "
+                "allowed_signers has for the branch, and run the rotation again.",
+                reason="key_not_proved",
+            ) from exc
 
 
 def _checked(signer: Signer) -> Signer:
@@ -131,4 +174,4 @@ def _stamp(time: dt.datetime) -> str:
     return time.astimezone(dt.timezone.utc).strftime("%Y%m%d%H%M%SZ")
 
 
-__all__ = ("Signer", "merge", "parse_time", "update")
+__all__ = ("Proof", "Signer", "format_time", "merge", "parse_time", "update")

@@ -39,7 +39,7 @@ class Target:
         self.marked = self.schema is not None and _marker.is_present(connection, database)
         (settings,) = rows(connection, "SELECT " + ", ".join(f"@@global.{name}" for name in _SETTINGS))
         self._settings = dict(zip(_SETTINGS, settings))
-        self._grants = _grants.parse_grants(str(row[0]) for row in rows(connection, "SHOW GRANTS"))
+        self.grants = _grants.parse_grants(str(row[0]) for row in rows(connection, "SHOW GRANTS"))
 
     @property
     def empty(self) -> bool:
@@ -104,14 +104,14 @@ class Target:
             )
 
     def _check_rights(self) -> None:
-        missing = _grants.missing_for_restore(self._grants, database=self.database, server=self.server)
+        missing = _grants.missing_for_restore(self.grants, database=self.database, server=self.server)
         if missing:
             raise self._refusal(
                 f"the account lacks {', '.join(missing)}. Grant it to the restorer", reason="missing_privilege"
             )
 
     def _check_trust(self, objects: t.Mapping[str, int]) -> None:
-        trusted = self._settings["log_bin_trust_function_creators"] or _grants.may_create_logged_routines(self._grants)
+        trusted = self._settings["log_bin_trust_function_creators"] or _grants.may_create_logged_routines(self.grants)
         if self.server.log_bin and not trusted and _has(objects, "triggers", "routines"):
             raise self._refusal(
                 "with the binary log on, the account may not create triggers and functions. Set "

@@ -30,6 +30,7 @@ from . import (
     _current,
     _intact,
     _io,
+    _latch,
     _manifest,
     _names,
     _recoverable,
@@ -105,6 +106,7 @@ def write_tip(request: TipRequest, *, check_mode: bool = False) -> TipOutcome:
     """State where the branch stands, from its catalogue and the archiver's state; raises BackupError."""
     if not _names.is_branch_code(request.branch):
         raise BackupError(f"Failed to use the branch {request.branch!r}: not a branch's code.", reason="bad_branch")
+    _latch.require_open(request.state_path, branch=request.branch, what="state the recovery point")
     if check_mode:
         return _state(request)[0]
     _io.ensure_directory(request.local_path)

@@ -124,7 +124,7 @@ def _verify(request: VerifyRequest, *, write: bool) -> VerifyOutcome:
     ledger = _read_ledger(request)
     for kind in _manifest.KINDS:
         numbers = [entry.manifest.sequence for entry in catalogue.of_kind(kind, branch=request.branch)]
-        checks += check_sequence(kind, numbers, last_given=given[kind], removed=ledger.removed(kind))
+        checks += check_sequence(kind, numbers, last_given=given[kind], removed=ledger.absent(kind))
     astray, gaps = _chain_check.chain_faults(_own(catalogue.entries, request))
     checks += [Check(f"after {name}", "intact", FAILED, why) for name, why in sorted(gaps.items())]
     verified: list[Entry] = []

@@ -106,13 +106,15 @@ plan:
     - What was, or would be, restored - artifact (the full), artifacts, set (the full's number), recovery_point (UTC),
       position (of the last transaction that comes back), next_transaction (the first that does not), transactions,
       fingerprint (the nearest before the point, with the receipt, null when nobody knows it), compared (the artifact
-      whose fingerprint was equal), expected (seconds by step, and whether they were measured on this host), server,
-      database, what it replaces, what is lost.
+      whose fingerprint was compared), differences (what a full that was restored alone has other than its own
+      fingerprint), expected (seconds by step, and whether they were measured on this host), server, database, what it
+      replaces, what is lost, skipped (what could not be used, by name, and why), broken (why the chain ends early).
   type: dict
   returned: success
 seconds:
   description:
-    - Seconds by step - choose, open, load; with increments choose, walk, start, load, replay, compare, prove, transfer.
+    - Seconds by step - choose, open, load, compare; with increments choose, walk, start, load, replay, compare, prove,
+      transfer.
   type: dict
   returned: success
 report:

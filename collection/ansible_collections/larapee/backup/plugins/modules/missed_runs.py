@@ -14,7 +14,7 @@ version_added: 0.1.0
 author: LaraPee contributors (@larapee)
 description:
   - Compares the rows of C(backup_runs) with what is expected of each branch, and of central. For a run that did not
-    come it leaves a failed row, its C(error) beginning with C(missed:), one for each branch, kind and day.
+    come it leaves a failed row, its C(error) beginning with C(missed:), one for each branch, job and day.
   - When word of a run comes after all, because the branch was only cut off, the row ends as that run did.
   - It runs where the playbook was started, since the table is there.
 attributes:
@@ -50,7 +50,13 @@ options:
     default: {}
     version_added: 0.1.0
   expected_at_central:
-    description: What central does for each branch, in the same form.
+    description:
+      - What central does for each branch, in the same form.
+      - A job is named as the timer of role P(larapee.backup.central#role) is - V(pull-log), V(pull), V(snapshot),
+        V(verify), V(verify-hot), V(verify-cold), V(retention), V(retention-hot), V(offsite-hot), V(offsite-cold).
+        A row counts for it by its kind, and by C(place) or C(scope) of its C(details).
+      - Any other kind, such as V(offsite) or V(sync), is any run of that kind.
+      - While a run of it is at work, nothing more is expected.
     type: dict
     default: {}
     version_added: 0.1.0
@@ -95,7 +101,7 @@ settled:
   elements: str
   returned: success
 reports:
-  description: Of each branch that misses runs now what the recorder notes - C(details.missed_runs), their kinds.
+  description: Of each branch that misses runs now what the recorder notes - C(details.missed_runs), the jobs.
   type: dict
   returned: success
 """

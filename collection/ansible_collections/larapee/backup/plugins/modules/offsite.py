@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - larapee.backup.estate
   - larapee.backup.run
   - larapee.backup.store
+  - larapee.backup.store.server
 options:
   target:
     description: What the place is for.
@@ -114,7 +115,7 @@ def main() -> None:
 
     try:
         with interruptible():
-            reports = each_branch(work, options["branches"], place=options["target"])
+            reports = each_branch(work, options["branches"], place=options["target"], deadline=options["deadline"])
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=any(each["artifacts"] for each in reports.values()), reports=reports)

@@ -30,6 +30,7 @@ attributes:
     description: What is as it should be stays; each run leaves a canary of a few bytes until its lock is over.
 extends_documentation_fragment:
   - larapee.backup.store
+  - larapee.backup.store.server
 options:
   target:
     description: What the place is for.

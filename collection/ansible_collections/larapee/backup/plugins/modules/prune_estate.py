@@ -108,7 +108,7 @@ def main() -> None:
     try:
         require_one(options["branches"], wishes(options))
         with interruptible():
-            reports = each_branch(work, options["branches"])
+            reports = each_branch(work, options["branches"], deadline=options["deadline"])
     except BackupError as exc:
         fail(module, exc)
     changed = any(each["details"].get("changed", False) for each in reports.values())

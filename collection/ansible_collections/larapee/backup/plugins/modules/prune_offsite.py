@@ -32,6 +32,7 @@ extends_documentation_fragment:
   - larapee.backup.branches
   - larapee.backup.run
   - larapee.backup.store
+  - larapee.backup.store.server
   - larapee.backup.wishes
 options:
   keep_days:
@@ -125,7 +126,7 @@ def main() -> None:
         require_days(options["read_days"])
         require_one(options["branches"], wishes(options))
         with interruptible():
-            reports = each_branch(work, options["branches"], place="hot")
+            reports = each_branch(work, options["branches"], place="hot", deadline=options["deadline"])
     except BackupError as exc:
         fail(module, exc)
     changed = any(each["details"].get("changed", False) for each in reports.values())

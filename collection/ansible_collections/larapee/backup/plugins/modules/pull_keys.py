@@ -94,35 +94,35 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.larapee.backup.plugins.module_utils import _pull_keys
+from ansible_collections.larapee.backup.plugins.module_utils import _pull_keys, _rotation
 from ansible_collections.larapee.backup.plugins.module_utils._argspec import fail
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._pull_keys import Of
+from ansible_collections.larapee.backup.plugins.module_utils._rotation import Slot
 
 
-def take_step(
-    options: t.Mapping[str, t.Any], every: list[_pull_keys.Slot], *, check_mode: bool
-) -> list[_pull_keys.Slot]:
+def take_step(options: t.Mapping[str, t.Any], every: t.Mapping[Of, Slot], *, check_mode: bool) -> list[Of]:
     """Take the step on each of the keys; return those that it was, or would be, taken on."""
     overlap = options["overlap_seconds"]
     if options["step"] == "begin":
         due = {"min_age_seconds": options["min_age_seconds"], "overlap_seconds": overlap}
         return [
-            slot
-            for slot in every
+            of
+            for of, slot in every.items()
             if os.path.exists(slot.current)
-            and _pull_keys.begin(slot, owner=options["owner"], check_mode=check_mode, **due)
+            and _rotation.begin(slot, owner=options["owner"], check_mode=check_mode, **due)
         ]
-    wanted = _pull_keys.ADDED if options["step"] == "switch" else _pull_keys.OVER
-    ready = [slot for slot in every if slot.stage(overlap_seconds=overlap) == wanted]
+    wanted = _rotation.ADDED if options["step"] == "switch" else _rotation.OVER
+    ready = [of for of, slot in every.items() if slot.stage(overlap_seconds=overlap) == wanted]
     if not check_mode:
-        for slot in ready:
-            _pull_keys.switch(slot) if options["step"] == "switch" else _pull_keys.finish(slot)
+        for of in ready:
+            _rotation.switch(every[of]) if options["step"] == "switch" else _rotation.finish(every[of])
     return ready
 
 
-def facts_of(slot: _pull_keys.Slot, *, overlap_seconds: int) -> dict[str, t.Any]:
+def facts_of(slot: Slot, *, overlap_seconds: int) -> dict[str, t.Any]:
     return {
-        **_pull_keys.publics(slot),
+        **_rotation.publics(slot),
         "stage": slot.stage(overlap_seconds=overlap_seconds),
         "age_seconds": int(slot.age_seconds()),
     }
@@ -148,15 +148,15 @@ def main() -> None:
         else:
             taken = take_step(options, every, check_mode=module.check_mode)
         keys: dict[str, dict[str, t.Any]] = {}
-        for slot in every:
+        for (branch, purpose), slot in every.items():
             if os.path.exists(slot.current):
                 facts = facts_of(slot, overlap_seconds=options["overlap_seconds"])
-                keys.setdefault(slot.branch, {})[slot.purpose] = facts
+                keys.setdefault(branch, {})[purpose] = facts
     except BackupError as exc:
         fail(module, exc)
     made: dict[str, list[str]] = {}
-    for slot in taken:
-        made.setdefault(slot.branch, []).append(slot.purpose)
+    for branch, purpose in taken:
+        made.setdefault(branch, []).append(purpose)
     module.exit_json(changed=bool(taken), keys=keys, made=made)
 
 

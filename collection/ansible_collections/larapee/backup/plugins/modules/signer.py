@@ -55,6 +55,14 @@ options:
         description: Until when its signatures count.
         type: str
         version_added: 0.1.0
+      canary:
+        description: Something that the key signed. Unless O(signers[].signature) is good for it, nothing is written.
+        type: str
+        version_added: 0.1.0
+      signature:
+        description: The signature of O(signers[].canary). Needs O(signers[].valid_after).
+        type: str
+        version_added: 0.1.0
 """
 
 EXAMPLES = r"""
@@ -68,7 +76,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reason:
-  description: Why it failed, as a stable word, such as V(bad_request), V(unreadable).
+  description: Why it failed, as a stable word, such as V(bad_request), V(key_not_proved).
   type: str
   returned: failure
 """
@@ -93,7 +101,11 @@ def main() -> None:
                     "key": {"type": "str", "required": True, "no_log": False},
                     "valid_after": {"type": "str"},
                     "valid_before": {"type": "str"},
+                    "canary": {"type": "str"},
+                    "signature": {"type": "str"},
                 },
+                "required_together": [("canary", "signature")],
+                "required_by": {"signature": ["valid_after"]},
             },
         },
         supports_check_mode=True,
@@ -109,7 +121,13 @@ def main() -> None:
             )
             for each in options["signers"]
         ]
-        before, after = _signers.update(options["path"], signers, check_mode=module.check_mode)
+        proofs = [
+            _signers.Proof(each["canary"], each["signature"], _signers.parse_time(each["valid_after"]))
+            if each["signature"]
+            else None
+            for each in options["signers"]
+        ]
+        before, after = _signers.update(options["path"], signers, proofs, check_mode=module.check_mode)
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=before != after, diff={"before": before, "after": after})

@@ -108,7 +108,7 @@ def main() -> None:
 
     try:
         with interruptible():
-            reports = each_branch(work, options["branches"])
+            reports = each_branch(work, options["branches"], deadline=options["deadline"])
     except BackupError as exc:
         fail(module, exc)
     made = any(each["artifacts"] or (module.check_mode and "error" not in each) for each in reports.values())

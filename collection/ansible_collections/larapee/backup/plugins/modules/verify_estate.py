@@ -95,7 +95,7 @@ def main() -> None:
                 reason="bad_request",
             )
         with interruptible():
-            reports = each_branch(work, options["branches"])
+            reports = each_branch(work, options["branches"], deadline=options["deadline"])
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=not module.check_mode, reports=reports)

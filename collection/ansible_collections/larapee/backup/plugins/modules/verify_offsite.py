@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - larapee.backup.branches
   - larapee.backup.run
   - larapee.backup.store
+  - larapee.backup.store.server
 options:
   target:
     description: What the place is for.
@@ -44,6 +45,12 @@ options:
     description: Within how many days each byte is read.
     type: int
     default: 30
+    version_added: 0.1.0
+  lock_days:
+    description:
+      - For how many days after its making the newest artifact of each kind has to be locked in the V(cold) place.
+    type: int
+    default: 90
     version_added: 0.1.0
   unlocked:
     description: Accept a V(cold) place that cannot lock anything, such as a directory.
@@ -100,6 +107,7 @@ def main() -> None:
             **store_spec(),
             "target": {"type": "str", "choices": ["hot", "cold"], "required": True},
             "read_days": {"type": "int", "default": 30},
+            "lock_days": {"type": "int", "default": 90},
             "unlocked": {"type": "bool", "default": False},
         }
     )
@@ -114,6 +122,7 @@ def main() -> None:
             target=options["target"],
             read_days=options["read_days"],
             unlocked=options["unlocked"],
+            lock_days=options["lock_days"],
         )
         # In the branch's own process: connections are not shared between processes.
         return verify_offsite(open_store(options), request, check_mode=module.check_mode)
@@ -121,7 +130,7 @@ def main() -> None:
     try:
         require_days(options["read_days"])
         with interruptible():
-            reports = each_branch(work, options["branches"], place=options["target"])
+            reports = each_branch(work, options["branches"], place=options["target"], deadline=options["deadline"])
     except BackupError as exc:
         fail(module, exc)
     module.exit_json(changed=not module.check_mode, reports=reports)

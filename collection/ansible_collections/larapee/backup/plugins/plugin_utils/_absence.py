@@ -4,7 +4,7 @@
 
 """When a run is overdue: from what is expected, and when runs began. Pure.
 
-Of each kind and day there is one answer, whatever the interval: a branch that is silent for a day is one fact.
+Of each job and day there is one answer, whatever the interval: a branch that is silent for a day is one fact.
 
 Private to larapee.backup: may change without notice.
 """
@@ -12,16 +12,19 @@ Private to larapee.backup: may change without notice.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ._recorder import KINDS
+from ._jobs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from ._jobs import Job
 
 # A machine's clock and central's may differ by so much.
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -37,13 +40,13 @@ class ExpectationError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Expectation:
-    """One kind of run of one branch: at least one ``every`` so often, or one a day ``at`` a local time.
+    """One job for one branch: at least one ``every`` so often, or one a day ``at`` a local time.
 
     ``at_central``: central makes it for the branch. ``lag``: how long central may not hear of a run of the branch.
     """
 
     branch: str
-    kind: str
+    job: Job
     zone: ZoneInfo
     grace: timedelta
     every: timedelta | None = None
@@ -53,7 +56,7 @@ class Expectation:
 
     @property
     def key(self) -> str:
-        return f"{self.branch}/{'central' if self.at_central else 'branch'}/{self.kind}"
+        return f"{self.branch}/{'central' if self.at_central else 'branch'}/{self.job.name}"
 
     def run_id(self, day: date) -> str:
         """The id of the row that says that no run came on this day: the same however often it is concluded."""
@@ -79,7 +82,10 @@ class Overdue:
 def expectations(
     wanted: Mapping[str, Any], *, branch: str, zone: str, at_central: bool = False, lag: timedelta = timedelta(0)
 ) -> list[Expectation]:
-    """Read ``kind: 300``, ``kind: "23:15"``, or either as ``every`` or ``at`` beside a ``grace`` in seconds."""
+    """Read ``job: 300``, ``job: "23:15"``, or either as ``every`` or ``at`` beside a ``grace`` in seconds.
+
+    A job is named by its kind, one of central also as its timer is (``verify-hot``).
+    """
     try:
         info = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
@@ -87,30 +93,42 @@ def expectations(
             f"the time zone {zone!r} of {branch} is not known here. Write a name such as Europe/Berlin"
         ) from exc
     found = []
-    for kind, value in wanted.items():
+    known = jobs(at_central=at_central)
+    for name, value in wanted.items():
+        if name not in known:
+            raise ExpectationError(f"{name}: no job has this name. Write one of {', '.join(known)}")
         told = value if isinstance(value, dict) else {"every" if _seconds(value) else "at": value}
         every, at = _seconds(told.get("every")), _time_of_day(told.get("at"))
-        if kind not in KINDS or (every is None) == (at is None) or set(told) - {"every", "at", "grace"}:
+        if (every is None) == (at is None) or set(told) - {"every", "at", "grace"}:
             raise ExpectationError(
-                f"{kind}: {value!r} says no interval in seconds and no time of day. Write log: 300, full: '23:15', or "
+                f"{name}: {value!r} says no interval in seconds and no time of day. Write log: 300, full: '23:15', or "
                 "a dictionary of every or at, and grace in seconds"
             )
         if at is not None and (_seconds(told.get("grace")) or _DAILY_GRACE) > _LONGEST_GRACE:
-            raise ExpectationError(f"{kind}: a grace of more than a day would hide the next one. Write less than 86400")
+            raise ExpectationError(f"{name}: a grace of more than a day would hide the next one. Write less than 86400")
         default = _DAILY_GRACE if every is None else max(every, _SHORTEST_GRACE)
         grace = _seconds(told.get("grace")) or default
-        found.append(Expectation(branch, kind, info, grace, every=every, at=at, at_central=at_central, lag=lag))
+        found.append(Expectation(branch, known[name], info, grace, every=every, at=at, at_central=at_central, lag=lag))
     return found
 
 
 def overdue(
-    expected: Expectation, day: date, starts: Sequence[datetime], *, since: datetime, now: datetime
+    expected: Expectation,
+    day: date,
+    starts: Sequence[datetime],
+    *,
+    since: datetime,
+    now: datetime,
+    ends: Mapping[datetime, datetime] | None = None,
 ) -> Overdue | None:
-    """What was missed on this day, the first of it. ``starts`` are sorted; nothing is expected before ``since``."""
+    """What was missed on this day, the first of it. ``starts`` are sorted; nothing is expected before ``since``.
+
+    ``ends``: by its start, until when a run was at work, and no other could begin.
+    """
     horizon = now - expected.lag
     if expected.every is not None:
         begin, end = _bounds(expected, day)
-        for gap in _gaps(expected, starts, since=since, horizon=horizon):
+        for gap in _gaps(expected, starts, ends or {}, since=since, horizon=horizon):
             due, until = max(gap.due, begin), min(gap.until, end)
             if due < until:
                 return Overdue(due, until)
@@ -145,14 +163,20 @@ def reach(expected: Expectation, day: date) -> datetime:
 
 
 def _gaps(
-    expected: Expectation, starts: Sequence[datetime], *, since: datetime, horizon: datetime
+    expected: Expectation,
+    starts: Sequence[datetime],
+    ends: Mapping[datetime, datetime],
+    *,
+    since: datetime,
+    horizon: datetime,
 ) -> Iterator[Overdue]:
     """When a run was overdue: from its latest moment to its coming."""
     limit = (expected.every or timedelta(0)) + expected.grace
     # A run in the future is a wrong clock's, and no run was expected before the first look.
     known = [start for start in starts if start <= horizon + CLOCK_TOLERANCE]
-    for before, after in zip([since, *known], [*known, horizon], strict=True):
-        due = max(before, since) + limit
+    latest = itertools.accumulate((since, *(ends.get(start, start) for start in known)), max)
+    for before, after in zip(latest, [*known, horizon], strict=True):
+        due = before + limit
         if due < after:
             yield Overdue(due, after)
 

@@ -35,7 +35,7 @@ _PLAYBOOK = "larapee.backup.missed_runs"
 
 @dataclasses.dataclass
 class Absence:
-    """How the look went: rows that are new, that were settled, and by branch the kinds that are missed now."""
+    """How the look went: rows that are new, that were settled, and by branch the jobs that are missed now."""
 
     missed: list[RunRecord] = dataclasses.field(default_factory=list)
     settled: list[RunRecord] = dataclasses.field(default_factory=list)
@@ -86,7 +86,7 @@ def _look_at_branch(
     wanted = {each: _days(each, note, now=now) for each in expected}
     earliest = min((_absence.reach(each, day) for each, found in wanted.items() for day in found), default=now)
     rows = store.glance(since=earliest, branch=expected[0].branch)
-    at_central = {each.kind for each in expected if each.at_central}
+    at_central = {each.job.kind for each in expected if each.at_central}
     for each, found in wanted.items():
         since = note.since.setdefault(each.key, now)
         own = [row for row in rows if _counts(row, each, at_central)]
@@ -94,7 +94,7 @@ def _look_at_branch(
             day for day in found if _is_open(store, each, day, own, rows, absence, since=since, now=now)
         ]
         if note.open[each.key]:
-            absence.open.setdefault(each.branch, []).append(each.kind)
+            absence.open.setdefault(each.branch, []).append(each.job.name)
 
 
 def _is_open(
@@ -110,7 +110,9 @@ def _is_open(
 ) -> bool:
     """Whether a run of this day is missed and no word of it came; what is to be written goes to *absence*."""
     starts = [row.started_at for row in own]
-    gap = _absence.overdue(expected, day, starts, since=since, now=now)
+    # Of a branch only the start counts: by an end that it made up it could be silent for days.
+    ends = {row.started_at: _end(row, now) for row in own} if expected.at_central else {}
+    gap = _absence.overdue(expected, day, starts, since=since, now=now, ends=ends)
     concluded = next((row for row in rows if row.run_id == expected.run_id(day)), None)
     if concluded is None:
         if gap is not None:
@@ -136,10 +138,18 @@ def _days(expected: Expectation, note: _Note, *, now: datetime) -> list[date]:
 
 
 def _counts(row: Glance, expected: Expectation, at_central: set[str]) -> bool:
-    """A check at the branch is no check at central, nor the other way round."""
-    if row.kind != expected.kind or row.check_mode or _absence.is_conclusion(row.run_id):
+    """A check at the branch is no check at central, nor the other way round; nor is that of one place of another."""
+    if row.check_mode or _absence.is_conclusion(row.run_id) or not expected.job.did(row):
         return False
-    return row.imported != expected.at_central or (not row.imported and expected.kind not in at_central)
+    return row.imported != expected.at_central or (not row.imported and expected.job.kind not in at_central)
+
+
+def _end(row: Glance, now: datetime) -> datetime:
+    """Until when a run of central was at work. When it was lost, nobody saw the end."""
+    if row.evidence == Evidence.PENDING:
+        return now
+    seen = row.finished_at if row.evidence == Evidence.OBSERVED else None
+    return max(row.started_at, seen or row.started_at)
 
 
 def _missed(expected: Expectation, day: date, gap: Overdue) -> RunRecord:
@@ -150,7 +160,7 @@ def _missed(expected: Expectation, day: date, gap: Overdue) -> RunRecord:
     return RunRecord(
         run_id=expected.run_id(day),
         branch=expected.branch,
-        kind=expected.kind,
+        kind=expected.job.kind,
         status="failed",
         started_at=gap.due,
         finished_at=gap.until,
@@ -158,11 +168,19 @@ def _missed(expected: Expectation, day: date, gap: Overdue) -> RunRecord:
         launcher="timer",
         playbook=_PLAYBOOK,
         error=(
-            f"missed: no {expected.kind} of {expected.branch} began by {_stamp(gap.until)}, expected {what}. "
+            f"missed: no {expected.job.name} of {expected.branch} began by {_stamp(gap.until)}, expected {what}. "
             f"Look whether {who} is up, its timers run, and its clock is right."
         ),
         evidence=Evidence.INFERRED,
-        details={MISSED: {"due": _stamp(gap.due), "day": day.isoformat(), "expected": what, "of": who}},
+        details={
+            MISSED: {
+                "due": _stamp(gap.due),
+                "day": day.isoformat(),
+                "expected": what,
+                "of": who,
+                "job": expected.job.name,
+            }
+        },
     )
 
 

@@ -35,6 +35,13 @@ _ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mariadb": ((), ("--master-data=2", "--gtid")),
     "mysql": (("--column-statistics=0",), ("--source-data=2",)),
 }
+# Of a schema that nobody uses: neither rows nor a position.
+_DEFINITIONS = (
+    *("--single-transaction", "--no-data", "--no-tablespaces", "--default-character-set=utf8mb4"),
+    "--max-allowed-packet=1G",
+)
+# Views are left out with --no-create-info, and cannot be had without tables but by name.
+_BESIDE_TABLES = ("--no-create-info", "--routines", "--events", "--triggers", "--add-drop-trigger")
 _CLIENTS = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
 
 # Lines on standard error that do not fail a dump: (engine, first client release, pattern). The set of GTIDs is written
@@ -136,6 +143,18 @@ def dump_command(
     return Command("the dump client", (*first, *arguments, "--", database))
 
 
+def definitions_commands(
+    client: DumpClient, *, option_file: str, options: t.Mapping[str, str], database: str, views: t.Sequence[str]
+) -> list[Command]:
+    """What writes all of *database* but tables and rows, in the order in which it can be made again."""
+    own = ("--column-statistics=0", "--set-gtid-purged=OFF") if client.engine == "mysql" else ()
+    first = (client.path, f"--defaults-file={option_file}", *client_arguments(options), *_DEFINITIONS, *own)
+    found = [Command("the dump client", (*first, *client.extra, *_BESIDE_TABLES, "--", database))]
+    if views:
+        found.append(Command("the dump client", (*first, *client.extra, "--skip-triggers", "--", database, *views)))
+    return found
+
+
 def check_messages(client: DumpClient, result: StageResult) -> None:
     """Raise BackupError for any line on standard error that is not known to be harmless."""
     release = parse_release(re.sub(r"^.*?(?:Distrib|Ver|from)\s+", "", client.version))
@@ -185,6 +204,7 @@ __all__: t.Final = (
     "DumpClient",
     "check_messages",
     "check_trailer",
+    "definitions_commands",
     "dump_command",
     "find_client",
     "has_snapshot",

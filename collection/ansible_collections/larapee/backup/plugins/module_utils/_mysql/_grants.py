@@ -29,6 +29,8 @@ _RESTORE_PRIVILEGES = (
     *("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "LOCK TABLES", "REFERENCES", "CREATE VIEW", "TRIGGER", "EVENT"),
     *("CREATE ROUTINE", "ALTER ROUTINE"),
 )
+# A renamed table needs ALTER and DROP where it was, CREATE and INSERT where it goes.
+_ASIDE_PRIVILEGES = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER")
 # Global privileges for objects of foreign definers, each row satisfied by any one of its names. MySQL's dumps set
 # SQL_LOG_BIN, and a definer such as root@localhost is a system user there (tried on 9.7).
 _RESTORE_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -109,6 +111,16 @@ def missing_for_restore(grants: t.Sequence[Grant], *, database: str, server: Ser
     return missing + _missing_globally(grants, _RESTORE_GLOBAL[server.engine])
 
 
+def missing_for_aside(grants: t.Sequence[Grant], *, database: str, aside: str, server: Server) -> list[str]:
+    """Return the privileges without which *database* cannot be put into the schema *aside* and brought back whole."""
+    missing = missing_for_dump(grants, database=database, server=server)
+    missing += missing_for_restore(grants, database=database, server=server)
+    missing += [
+        f"{privilege} ON `{aside}`.*" for privilege in _ASIDE_PRIVILEGES if not _has(grants, privilege, aside, "*")
+    ]
+    return list(dict.fromkeys(missing))
+
+
 def missing_for_sealing(grants: t.Sequence[Grant], *, server: Server) -> list[str]:
     """Return the privileges without which binary logs can be neither closed nor listed nor read."""
     return _missing_globally(grants, _SEAL_GLOBAL[server.engine])
@@ -182,6 +194,7 @@ __all__ = (
     "Grant",
     "matches",
     "may_create_logged_routines",
+    "missing_for_aside",
     "missing_for_dump",
     "missing_for_restore",
     "missing_for_sealing",

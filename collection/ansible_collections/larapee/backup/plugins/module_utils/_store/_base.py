@@ -35,21 +35,28 @@ class Version:
     size: int
 
 
-class Store(t.Protocol):
-    """A bucket, or a directory. Keys are relative; ``url`` is for messages."""
+class Source(t.Protocol):
+    """What can be read of a place. Keys are relative; ``url`` is for messages."""
 
     url: str
-    # Whether the bytes of a version are never others.
-    keeps_versions: bool
 
     def list(self, prefix: str) -> t.Sequence[Version]:
         """Every version of every object whose key begins with *prefix*, the newest of a key first."""
 
-    def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
-        """Store the file at *path*; raise NotAsRecordedError, and store nothing, when its bytes are others."""
-
     def open(self, version: Version) -> contextlib.AbstractContextManager[t.IO[bytes]]:
         """The bytes, as a stream; raises UnreadableError where others would be given."""
+
+
+class Store(Source, t.Protocol):
+    """A bucket, or a directory."""
+
+    # The server of the bucket, where the settings name one: another may have a bucket of the same name.
+    endpoint: str
+    # Whether the bytes of a version are never others.
+    keeps_versions: bool
+
+    def put(self, key: str, path: str, *, size: int, sha256: str) -> Version:
+        """Store the file at *path*; raise NotAsRecordedError, and store nothing, when its bytes are others."""
 
     def attested(self, version: Version) -> str | None:
         """The SHA-256 that the place itself made of all the bytes; None when it vouches for none."""
@@ -76,7 +83,7 @@ class Store(t.Protocol):
 class Listing:
     """What is listed of the objects whose key begins with *prefix*, with all their versions."""
 
-    def __init__(self, store: Store, prefix: str) -> None:
+    def __init__(self, store: Source, prefix: str) -> None:
         self._versions: dict[str, list[Version]] = {}
         for version in store.list(prefix):
             self._versions.setdefault(version.key, []).append(version)
@@ -135,4 +142,14 @@ def blocks(handle: t.IO[bytes], block_size: int, *, size: int, sha256: str) -> t
         held = block
 
 
-__all__ = ("Listing", "NotAsRecordedError", "Store", "UnreadableError", "Version", "blocks", "digest_of", "holds")
+__all__ = (
+    "Listing",
+    "NotAsRecordedError",
+    "Source",
+    "Store",
+    "UnreadableError",
+    "Version",
+    "blocks",
+    "digest_of",
+    "holds",
+)

@@ -28,6 +28,7 @@ class DirectoryStore:
     """Objects are files, 0400; of each there is one version, which is never overwritten."""
 
     keeps_versions = False
+    endpoint = ""
 
     def __init__(self, root: str) -> None:
         self.url = root

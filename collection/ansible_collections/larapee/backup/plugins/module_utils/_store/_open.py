@@ -22,9 +22,16 @@ from ._s3 import open_bucket
 def store_spec() -> dict[str, t.Any]:
     """Options of the doc fragment ``store``."""
     return {
+        **server_spec(),
         "url": {"type": "str", "required": True},
-        "endpoint": {"type": "str", "default": ""},
         "credentials_file": {"type": "path"},
+    }
+
+
+def server_spec() -> dict[str, t.Any]:
+    """Those of them that do not depend on bucket or identity."""
+    return {
+        "endpoint": {"type": "str", "default": ""},
         "region": {"type": "str", "default": "us-east-1"},
         "ca_file": {"type": "path"},
         "allow_plain": {"type": "bool", "default": False},
@@ -62,4 +69,4 @@ def open_store(options: t.Mapping[str, t.Any], *, uploads_path: str | None = Non
     )
 
 
-__all__ = ("open_store", "store_spec")
+__all__ = ("open_store", "server_spec", "store_spec")

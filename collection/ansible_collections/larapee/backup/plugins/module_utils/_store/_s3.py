@@ -41,8 +41,9 @@ class S3Store:
 
     keeps_versions = True
 
-    def __init__(self, client: t.Any, bucket: str, prefix: str, begun: Begun) -> None:
+    def __init__(self, client: t.Any, bucket: str, prefix: str, begun: Begun, *, endpoint: str = "") -> None:
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.endpoint = endpoint.rstrip("/")
         self.client = client
         self._begun = begun
         self.bucket = bucket
@@ -86,6 +87,13 @@ class S3Store:
                 raise
             with contextlib.closing(answer["Body"]) as body:
                 yield body
+
+    def link(self, version: Version, *, valid_seconds: int) -> str:
+        """A URL that gives the bytes of *version* to whoever has it, as long as it is valid; nothing is asked."""
+        parameters = {"VersionId": version.version, **self._of(version.key)}
+        with self.errors("make a link to", version.key):
+            link: str = self.client.generate_presigned_url("get_object", parameters, ExpiresIn=valid_seconds)
+        return link
 
     def attested(self, version: Version) -> str | None:
         """Servers that keep checksums made them of the bytes they took; of parts they have none of the whole."""
@@ -221,7 +229,7 @@ def open_bucket(
             f"Failed to use {endpoint}: it is without TLS. Use https, or allow it by larapee_backup_s3_allow_plain.",
             reason="plain_store",
         )
-    key, secret = _credentials(credentials_file)
+    key, secret = read_credentials(credentials_file)
     try:
         session = importlib.import_module("boto3.session").Session(
             aws_access_key_id=key, aws_secret_access_key=secret, region_name=region
@@ -241,10 +249,10 @@ def open_bucket(
             reason="tool_missing",
         ) from exc
     client = session.client("s3", endpoint_url=endpoint or None, config=config, verify=ca_file or True)
-    return S3Store(client, parts.netloc, parts.path.strip("/"), Begun(uploads_path))
+    return S3Store(client, parts.netloc, parts.path.strip("/"), Begun(uploads_path), endpoint=endpoint)
 
 
-def _credentials(path: str) -> tuple[str, str]:
+def read_credentials(path: str) -> tuple[str, str]:
     """``access_key`` and ``secret_key`` of the section ``[s3]``; the file is nobody's but ours."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -268,4 +276,4 @@ def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-__all__ = ("S3Store", "open_bucket")
+__all__ = ("S3Store", "open_bucket", "read_credentials")

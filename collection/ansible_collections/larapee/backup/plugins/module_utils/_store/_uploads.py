@@ -112,7 +112,8 @@ class Upload:
         try:
             return {each["PartNumber"]: each for page in pages for each in page.get("Parts", ())}
         except self._client.exceptions.ClientError as exc:
-            if exc.response["Error"]["Code"] == "NoSuchUpload":
+            # Ceph 16 says the second of an upload that somebody has aborted.
+            if exc.response["Error"]["Code"] in ("NoSuchUpload", "NoSuchKey"):
                 return None
             raise
 

@@ -27,6 +27,8 @@ STATS_KEY = "larapee_backup"
 # The guard reads these where the run id would stand.
 IN_TABLE_ONLY = "table"
 UNRECORDED = "unrecorded"
+# Which job of its kind a run is, has to be known of one that is killed, too.
+_WHICH = ("place", "scope")
 
 
 class PlaybookRun:
@@ -88,7 +90,12 @@ class PlaybookRun:
             return
         self._changed = False
         rows = [
-            dataclasses.replace(self._pending, branch=branch, kind=report.kind)
+            dataclasses.replace(
+                self._pending,
+                branch=branch,
+                kind=report.kind,
+                details={**_which(report.details), **self._pending.details},
+            )
             for branch, report in sorted(self._reports.items())
         ]
         # A table that was silent is asked again at the end, unless it is the only place left.
@@ -256,6 +263,10 @@ class PlaybookRun:
         self._end(Ending(stopped=cause))
         if self._lock is not None:
             self._lock.release()
+
+
+def _which(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: details[name] for name in _WHICH if name in details}
 
 
 __all__ = ("STATS_KEY", "PlaybookRun")

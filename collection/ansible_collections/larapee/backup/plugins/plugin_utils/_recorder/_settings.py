@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import yaml
@@ -16,15 +17,20 @@ from ._errors import SettingsError
 
 DEFAULT_CONFIG_PATH = "/etc/larapee-backup/config.yml"
 DEFAULT_STATE_PATH = "/var/lib/larapee-backup"
+_MOST_WEEKS = 520
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where runs are recorded. The URL stays out of the representation: a wrong one may carry a password."""
+    """Where runs are recorded. The URL stays out of the representation: a wrong one may carry a password.
+
+    ``coverage_weeks``: within how many weeks each branch has to be proven; 0 when nobody said it.
+    """
 
     runs_url: str = field(repr=False)
     state_path: Path
     config_path: Path
+    coverage_weeks: int = 0
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -45,10 +51,20 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         runs_url=runs_url or f"sqlite:///{quote(os.fsencode(state_path / 'runs.sqlite'))}",
         state_path=state_path,
         config_path=config_path,
+        coverage_weeks=_coverage_weeks(config, config_path),
     )
 
 
-def _read_config(path: Path, *, required: bool) -> dict[str, str]:
+def _coverage_weeks(config: Mapping[str, object], path: Path) -> int:
+    value = config.get("coverage_weeks", 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_WEEKS:
+        raise SettingsError(
+            f"Failed to read {path}: coverage_weeks is not a number of weeks from 0 to {_MOST_WEEKS}. Correct it."
+        )
+    return value
+
+
+def _read_config(path: Path, *, required: bool) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -66,7 +82,7 @@ def _read_config(path: Path, *, required: bool) -> dict[str, str]:
         return {}
     if not isinstance(document, dict):
         raise SettingsError(f"Failed to read {path}: it is not a mapping. Write runs_url and state_path into it.")
-    config = {}
+    config: dict[str, Any] = {key: document[key] for key in ("coverage_weeks",) if document.get(key) is not None}
     for key in ("runs_url", "state_path"):
         value = document.get(key)
         if value is None:

@@ -30,15 +30,31 @@ class Glance:
     kind: str | None
     status: str
     started_at: datetime
+    finished_at: datetime | None
     check_mode: bool
     evidence: int
+    # What tells runs of one kind apart, as ``details`` have it.
+    place: str | None
+    scope: str | None
     # A branch's word, which central took in; what that key holds is for central alone to write.
     imported: bool
 
 
-# The same function in every engine. A quote inside of a text is escaped in JSON, so that no text looks like the key.
+# The same functions in every engine. A quote inside of a text is escaped in JSON, so that no text looks like the key.
 _IMPORTED = """INSTR(details, '"imported": {') > 0"""
-_GLANCED = (*(item.name for item in dataclasses.fields(Glance) if item.name != "imported"), _IMPORTED)
+
+
+def _one_of(key: str, values: Sequence[str]) -> str:
+    told = (f"""WHEN INSTR(details, '"{key}": "{value}"') > 0 THEN '{value}'""" for value in values)
+    return f"CASE {' '.join(told)} END"
+
+
+_FOUND = {
+    "place": _one_of("place", ("central", "hot", "cold", "local")),
+    "scope": _one_of("scope", ("log", "all")),
+    "imported": _IMPORTED,
+}
+_GLANCED = tuple(_FOUND.get(item.name, item.name) for item in dataclasses.fields(Glance))
 
 
 class SqlStore(abc.ABC):
@@ -114,25 +130,21 @@ class SqlStore(abc.ABC):
         if branch is not None:
             sql += f" AND branch = {self.placeholder}"
             values.append(branch)
-        return [
-            Glance(
-                run_id=run_id,
-                branch=known_branch,
-                kind=kind,
-                status=status,
-                started_at=self._time_from_column(started_at),
-                check_mode=bool(check_mode),
-                evidence=int(evidence),
-                imported=bool(imported),
-            )
-            for run_id, known_branch, kind, status, started_at, check_mode, evidence, imported in self._execute(
-                f"{sql} ORDER BY started_at", values
-            )
-        ]
+        return [self._glance_of(row) for row in self._execute(f"{sql} ORDER BY started_at", values)]
 
     def branches(self) -> list[str]:
         sql = f"SELECT DISTINCT branch FROM {TABLE} WHERE branch IS NOT NULL ORDER BY branch"  # noqa: S608 - fixed names
         return [branch for (branch,) in self._execute(sql, [])]
+
+    def _glance_of(self, row: Sequence[Any]) -> Glance:
+        values = dict(zip((item.name for item in dataclasses.fields(Glance)), row, strict=True))
+        values["started_at"] = self._time_from_column(values["started_at"])
+        if values["finished_at"] is not None:
+            values["finished_at"] = self._time_from_column(values["finished_at"])
+        values["check_mode"] = bool(values["check_mode"])
+        values["evidence"] = int(values["evidence"])
+        values["imported"] = bool(values["imported"])
+        return Glance(**values)
 
     def _knows_branches(self, run_id: str) -> bool:
         sql = f"SELECT 1 FROM {TABLE} WHERE run_id = {self.placeholder} AND branch IS NOT NULL LIMIT 1"  # noqa: S608 - fixed names

@@ -24,6 +24,7 @@ EMPTY: dict[str, Any] = {
     "acknowledged": {},
     "hold": None,
     "aged": {},
+    "lost": {},
 }
 
 
@@ -45,14 +46,28 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         acknowledged={210: NOTE},
         hold=NOTE,
         aged={FULL: ("db-20261125-1432.sql.gz", 259200)},
+        lost={"db_full 5": NOTE, "config 9": NOTE},
     )
     _ledger.write_ledger(str(tmp_path), ledger)
     assert read(tmp_path) == ledger
     assert _ledger.leftovers(str(tmp_path)) == {FULL}
     assert ledger.kinds == {"db_full"}
+    assert ledger.absent("db_full") == ((1, 3), (5, 5), (7, 8))
+    # It may come back, and counts then.
+    assert not ledger.has_removed("db-20261119-1432.sql.gz", kind="db_full", sequence=5)
     assert (tmp_path / _ledger.NAME).stat().st_mode & 0o777 == 0o600
     _ledger.write_ledger(str(tmp_path), Ledger(branch=BRANCH))
     assert json.loads((tmp_path / _ledger.NAME).read_text()) == EMPTY
+
+
+def test_a_ledger_from_before_losses_could_be_said_is_read(tmp_path: Path) -> None:
+    before = {name: value for name, value in EMPTY.items() if name != "lost"}
+    (tmp_path / _ledger.NAME).write_text(json.dumps(before))
+    assert read(tmp_path) == Ledger(branch=BRANCH)
+    for lost in ({"db_full": NOTE}, {"db_full x": NOTE}, {"tip 3": NOTE}, ["db_full 3"]):
+        (tmp_path / _ledger.NAME).write_text(json.dumps({**before, "lost": lost}))
+        with pytest.raises(LedgerError, match="lost"):
+            read(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,49 @@ def test_what_any_compressor_wrote_opens_to_the_plain_bytes(place: Place, progra
 def test_an_encrypted_artifact_opens_with_its_identity(place: Place) -> None:
     identity = put_encrypted(place)
     assert _open.open_artifact(entry(place), identity=identity).size == len(PLAIN)
+
+
+def test_an_identity_is_proven_by_the_beginning_alone(place: Place) -> None:
+    identity = put_encrypted(place)
+    shown = subprocess.run(["age-keygen", "-y"], input=identity.encode(), capture_output=True, check=True).stdout
+    seal = ["age", "-r", shown.decode().strip()]
+    path = Path(entry(place).path)
+    sealed = subprocess.run(seal, input=os.urandom(4 * 1024 * 1024), capture_output=True, check=True).stdout
+    found = entry(place)
+    # What comes later is not even looked at; and nothing at all may be in it.
+    path.write_bytes(sealed[: 1024 * 1024] + bytes(1024))
+    _open.prove_identity(found, identity)
+    path.write_bytes(subprocess.run(seal, input=b"", capture_output=True, check=True).stdout)
+    _open.prove_identity(found, identity)
+
+
+@pytest.mark.parametrize(
+    ("identity", "reason", "words"),
+    [
+        (None, "no_identity", "no age identity was given"),
+        ("AGE-SECRET-KEY-1" + "Q" * 58, "stage_failed", "Nothing was changed."),
+    ],
+)
+def test_an_identity_that_does_not_open_is_told_as_the_restore_would(
+    place: Place, identity: str | None, reason: str, words: str
+) -> None:
+    put_encrypted(place)
+    with pytest.raises(BackupError) as caught:
+        _open.prove_identity(entry(place), identity)
+    assert caught.value.reason == reason
+    assert words in str(caught.value)
+
+
+def test_a_foreign_identity_opens_nothing(place: Place) -> None:
+    put_encrypted(place)
+    other = subprocess.run(["age-keygen"], capture_output=True, check=True, text=True).stdout
+    with pytest.raises(BackupError, match=r"no identity matched.*Nothing was changed\."):
+        _open.prove_identity(entry(place), other)
+
+
+def test_what_is_not_encrypted_needs_no_identity(place: Place) -> None:
+    place.put(FULL, stored=compressed("gzip"))
+    _open.prove_identity(entry(place), None)
 
 
 @pytest.mark.parametrize(

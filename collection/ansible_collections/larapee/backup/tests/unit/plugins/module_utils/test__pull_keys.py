@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.larapee.backup.plugins.module_utils import _pull_keys
+from ansible_collections.larapee.backup.plugins.module_utils import _pull_keys, _rotation
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from ansible_collections.larapee.backup.plugins.module_utils._pull_keys import Slot
+from ansible_collections.larapee.backup.plugins.module_utils._rotation import Slot
 
 BRANCHES = ("branch-001", "branch-002")
 
@@ -21,11 +21,11 @@ BRANCHES = ("branch-001", "branch-002")
 def every(tmp_path: Path) -> list[Slot]:
     slots = _pull_keys.slots(str(tmp_path), BRANCHES)
     _pull_keys.ensure(slots, owner=None, check_mode=False)
-    return slots
+    return list(slots.values())
 
 
 def begin(slot: Slot, *, min_age: float = 0, overlap: float = 3600, check_mode: bool = False) -> bool:
-    return _pull_keys.begin(slot, owner=None, min_age_seconds=min_age, overlap_seconds=overlap, check_mode=check_mode)
+    return _rotation.begin(slot, owner=None, min_age_seconds=min_age, overlap_seconds=overlap, check_mode=check_mode)
 
 
 def stage(slot: Slot, overlap: float = 3600) -> str:
@@ -33,7 +33,7 @@ def stage(slot: Slot, overlap: float = 3600) -> str:
 
 
 def test_each_branch_has_two_keys_of_its_own_that_only_their_owner_reads(every: list[Slot], tmp_path: Path) -> None:
-    publics = {_pull_keys.publics(slot)["current"] for slot in every}
+    publics = {_rotation.publics(slot)["current"] for slot in every}
     assert len(publics) == 2 * len(BRANCHES)
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert [str(path.relative_to(tmp_path)) for path in files] == [
@@ -43,36 +43,36 @@ def test_each_branch_has_two_keys_of_its_own_that_only_their_owner_reads(every: 
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {tmp_path.stat().st_mode & 0o777}
 
 
-def test_a_key_that_is_there_stays(every: list[Slot]) -> None:
-    before = [_pull_keys.publics(slot) for slot in every]
-    assert _pull_keys.ensure(every, owner=None, check_mode=False) == []
-    assert [_pull_keys.publics(slot) for slot in every] == before
+def test_a_key_that_is_there_stays(every: list[Slot], tmp_path: Path) -> None:
+    before = [_rotation.publics(slot) for slot in every]
+    assert _pull_keys.ensure(_pull_keys.slots(str(tmp_path), BRANCHES), owner=None, check_mode=False) == []
+    assert [_rotation.publics(slot) for slot in every] == before
 
 
 def test_check_mode_tells_and_makes_nothing(tmp_path: Path) -> None:
     slots = _pull_keys.slots(str(tmp_path), BRANCHES)
-    assert _pull_keys.ensure(slots, owner=None, check_mode=True) == slots
+    assert _pull_keys.ensure(slots, owner=None, check_mode=True) == list(slots)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_rotation_goes_from_rest_to_rest(every: list[Slot]) -> None:
     slot = every[0]
-    first = _pull_keys.publics(slot)["current"]
+    first = _rotation.publics(slot)["current"]
     assert not begin(slot, min_age=3600)
     assert begin(slot, check_mode=True)
     assert stage(slot) == "at rest"
     assert begin(slot)
-    assert (stage(slot), _pull_keys.publics(slot)["current"]) == ("added", first)
-    second = _pull_keys.publics(slot)["next"]
+    assert (stage(slot), _rotation.publics(slot)["current"]) == ("added", first)
+    second = _rotation.publics(slot)["next"]
     assert not begin(slot), "a rotation that is under way is gone on with, not begun again"
-    assert _pull_keys.publics(slot)["next"] == second
-    _pull_keys.switch(slot)
+    assert _rotation.publics(slot)["next"] == second
+    _rotation.switch(slot)
     assert (stage(slot), stage(slot, overlap=0)) == ("overlap", "over")
-    assert _pull_keys.publics(slot) == {"current": second, "old": first}
+    assert _rotation.publics(slot) == {"current": second, "old": first}
     assert not begin(slot)
     assert stage(every[1]) == "at rest", "the keys of one branch go by themselves"
-    _pull_keys.finish(slot)
-    assert (stage(slot), _pull_keys.publics(slot)) == ("at rest", {"current": second})
+    _rotation.finish(slot)
+    assert (stage(slot), _rotation.publics(slot)) == ("at rest", {"current": second})
 
 
 def _dying(real: Callable[..., object], calls: int) -> Callable[..., object]:
@@ -93,17 +93,17 @@ def test_a_switch_that_dies_anywhere_leaves_a_key_and_can_be_repeated(
 ) -> None:
     slot = every[0]
     begin(slot)
-    known = _pull_keys.publics(slot)
+    known = _rotation.publics(slot)
 
     for position in range(5):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, _dying(getattr(os, call), position))
             try:
-                _pull_keys.switch(slot)
+                _rotation.switch(slot)
             except KeyboardInterrupt:
-                assert _pull_keys.publics(slot)["current"] in (known["current"], known["next"])
-    _pull_keys.switch(slot)
-    assert _pull_keys.publics(slot) == {"current": known["next"], "old": known["current"]}
+                assert _rotation.publics(slot)["current"] in (known["current"], known["next"])
+    _rotation.switch(slot)
+    assert _rotation.publics(slot) == {"current": known["next"], "old": known["current"]}
     assert stage(slot) == "overlap"
 
 
@@ -124,12 +124,12 @@ def test_what_ssh_keygen_did_not_finish_is_nothing(tmp_path: Path, monkeypatch: 
 def test_a_damaged_key_is_named(every: list[Slot]) -> None:
     Path(every[0].current).write_text("not a key\n")
     with pytest.raises(BackupError, match="takes it for none"):
-        _pull_keys.publics(every[0])
+        _rotation.publics(every[0])
 
 
 def test_the_public_half_is_that_of_ssh_keygen(every: list[Slot]) -> None:
     told = subprocess.run(["ssh-keygen", "-y", "-f", every[0].current], capture_output=True, text=True, check=True)
-    assert told.stdout.split()[:2] == _pull_keys.publics(every[0])["current"].split()
+    assert told.stdout.split()[:2] == _rotation.publics(every[0])["current"].split()
 
 
 @pytest.mark.parametrize("branch", ["", "../branch-001", "a/b", ".next"])

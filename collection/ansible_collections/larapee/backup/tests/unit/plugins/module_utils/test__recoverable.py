@@ -108,6 +108,22 @@ def test_between_two_epochs_is_a_gap_and_the_newer_one_counts() -> None:
     assert (found.newest.full, found.until) == (new, at(8))
 
 
+def test_a_full_since_the_last_increment_is_no_gap_until_something_shows_that_it_is_one() -> None:
+    first, fresh = full(0, sequence=1), full(5, sequence=2)
+    sealed = increments(1, 3, base=first)
+    found = recoverable([first, *sealed, fresh])
+    assert spans(found) == [(at(0), at(3), 4), (at(5), at(5), 1)]
+    assert (found.gaps, found.until, found.chain_length) == ((), at(5), 1)
+    # The next increment joins both.
+    assert recoverable([first, *increments(1, 6, base=first), fresh]).gaps == ()
+    # It does not, it never came, or the server's life had ended: nothing brings back what lies between.
+    late = increments(1, 6, base=first)
+    other_life = full(5, sequence=2, epoch=2)
+    for lost in ([*late[:3], late[5], fresh], [*sealed, fresh, full(8, sequence=3)], [*sealed, other_life]):
+        gap = recoverable([first, *lost]).gaps[0]
+        assert (gap.after, gap.before) == (at(3), at(5))
+
+
 def test_fulls_without_increments_are_points() -> None:
     fulls = [full(minute, sequence=minute + 1) for minute in (0, 3, 6)]
     found = recoverable(fulls)

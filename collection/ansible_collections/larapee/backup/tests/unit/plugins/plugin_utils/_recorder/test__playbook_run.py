@@ -114,6 +114,19 @@ def test_journal_learns_the_branch_between_two_tasks(environ: dict[str, str]) ->
     assert [(row.branch, row.status) for row in rows(environ)] == [("branch-001", "pending")]
 
 
+def test_the_row_says_before_the_end_which_job_of_its_kind_it_is(environ: dict[str, str]) -> None:
+    """A run that is killed then is no run of another place."""
+    run = make_run(environ)
+    run.start()
+    told = {"kind": "verify", "details": {"place": "hot", "levels": {}, "owner": "a role's word"}}
+    run.on_stats_data("central", {"larapee_backup": {"branch-001": told}})
+    run.on_task("Verify")
+    (row,) = rows(environ)
+    assert (row.status, row.details["place"]) == ("pending", "hot")
+    assert "levels" not in row.details
+    assert row.details.get("owner") != "a role's word"
+
+
 @pytest.mark.parametrize("data", [{}, {"larapee_backup": []}, {"larapee_backup": {7: {}, "": {}, "b": "x"}}, {"x": {}}])
 def test_stats_that_are_not_ours_change_nothing(environ: dict[str, str], data: dict[str, Any]) -> None:
     run = make_run(environ)

@@ -21,6 +21,11 @@ def test_file_says_where(tmp_path: Path) -> None:
     assert (settings.runs_url, settings.state_path) == ("sqlite:////srv/runs.sqlite", Path("/srv/state"))
 
 
+def test_file_says_within_how_many_weeks_each_branch_is_proven(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path / "c.yml", "coverage_weeks: 5\n")).coverage_weeks == 5
+    assert load_settings(write(tmp_path / "c.yml", "coverage_weeks:\n")).coverage_weeks == 0
+
+
 def test_environment_goes_first(tmp_path: Path) -> None:
     environ = write(tmp_path / "c.yml", "runs_url: sqlite:////srv/runs.sqlite\nstate_path: /srv/state\n")
     environ.update(LARAPEE_BACKUP_RUNS_URL="sqlite:////other/runs.sqlite", LARAPEE_BACKUP_STATE_DIR="/other/state")
@@ -46,6 +51,9 @@ def test_table_follows_the_state_directory(tmp_path: Path) -> None:
         ("- a list", "not a mapping"),
         ("runs_url: 17", "runs_url is not a string"),
         ("state_path: state", "not an absolute path"),
+        ("coverage_weeks: five", "coverage_weeks is not a number of weeks"),
+        ("coverage_weeks: true", "coverage_weeks is not a number of weeks"),
+        ("coverage_weeks: -1", "coverage_weeks is not a number of weeks"),
     ],
 )
 def test_unusable_file(tmp_path: Path, text: str, cause: str) -> None:
