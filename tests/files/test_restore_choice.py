@@ -127,7 +127,7 @@ def test_a_point_whose_chain_is_damaged_is_refused_with_the_nearest(
         "cannot be had whole",
         chains[4],
         "The nearest that can be had is 2026-11-22T14:04:10Z (set 4)",
-        reason="target_out_of_reach",
+        reason="not_intact",
         to=to,
     )
     assert state_after(restoring, to="2026-11-22T14:04:10Z") == ("state4", [])

@@ -201,7 +201,7 @@ def _require_exact(point: _Point, choice: FileChoice, branch: str) -> None:
     raise BackupError(
         f"Failed to restore {branch} to {point.text}: it cannot be had whole ({reasons}). {_nearest(choice.entries)} "
         "Give that, or look for the missing artifacts at another place.",
-        reason="target_out_of_reach",
+        reason="not_intact",
         facts={"skipped": dict(choice.skipped)},
     )
 
