@@ -238,3 +238,20 @@ def test_a_preview_changes_nothing(staging: Staging) -> None:
     assert code == 0, started.output
     assert not staging.path.exists()
     assert staging.rows()[0].check_mode
+
+
+def test_backups_are_taken_while_a_drill_runs(staging: Staging) -> None:
+    """Neither waits for the other, and the drill proves one set as it was."""
+    staging.back_up_all()
+    started = staging.start()
+    kinds = []
+    while started.process.poll() is None:
+        kinds.append("increment" if kinds[-1:] == ["full"] else "full")
+        staging.sell(10 + len(kinds))
+        staging.back_up(kinds[-1])
+    assert started.wait() == 0, started.output
+    assert {"full", "increment"} <= set(kinds)
+    (drill,) = [row for row in staging.rows() if row.kind == "drill"]
+    assert drill.status == "success"
+    assert {each["result"] for each in drill.details["steps"] if each["name"] not in APP} == {"OK"}
+    assert {row.status for row in staging.branch.rows()} == {"success"}

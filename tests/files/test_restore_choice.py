@@ -140,7 +140,7 @@ def test_an_increment_whose_base_is_gone_is_never_used(restoring: Restoring, cha
     assert f"{chains[4]}: its base {chains[3]} is gone" in warning
     with pytest.raises(BackupError, match="is gone") as caught:
         restoring.restore(to="set:5", confirm=BRANCH)
-    assert caught.value.reason == "target_out_of_reach"
+    assert caught.value.reason == "not_intact"
     assert state_after(restoring, to="set:3") == ("state3", [])
 
 

@@ -72,15 +72,19 @@ def wait(what: str, ask: Callable[[], object], seconds: float) -> None:
         time.sleep(2)
 
 
-def drills(staging: Host) -> list[dict[str, Any]]:
+def ended(staging: Host, kind: str) -> list[dict[str, Any]]:
     """The rows of those that ended, the oldest first."""
     done = staging.run("python3 -c %s", RUNS)
     rows = json.loads(done.stdout) if done.rc == 0 else []
     return [
         {**row, "details": json.loads(row["details"] or "{}")}
         for row in rows
-        if row["kind"] == "drill" and row["status"] != "pending"
+        if row["kind"] == kind and row["status"] != "pending"
     ]
+
+
+def drills(staging: Host) -> list[dict[str, Any]]:
+    return ended(staging, "drill")
 
 
 def proofs(staging: Host, slips: int) -> list[dict[str, Any]]:
@@ -129,6 +133,19 @@ def test_both_branches_are_proven_by_the_timer(pair: tuple[Host, Host]) -> None:
     assert "Sun *-*-* 05:00:00" in staging.check_output("systemctl show -p TimersCalendar larapee-backup-drill.timer")
     # What lives on staging is as it was.
     assert mariadb(staging, "SELECT COUNT(*) FROM orders") == live
+
+
+@pytest.mark.timeout(300)
+def test_the_key_is_proven_by_its_unit(pair: tuple[Host, Host]) -> None:
+    shop, staging = pair
+    assert "Wed *-*-* 05:00:00" in staging.check_output(
+        "systemctl show -p TimersCalendar larapee-backup-key-drill.timer"
+    )
+    staging.check_output("systemctl start --wait larapee-backup-key-drill.service")
+    row = ended(staging, "verify")[-1]
+    assert (row["status"], row["branch"]) == ("success", shop.check_output("hostname"))
+    assert row["details"]["place"] == "key"
+    assert row["details"]["key_drill"]
 
 
 class Place:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ STATE = TOP / ".cache/molecule"
 CODE = "branch-001"
 PLACE = f"/srv/backups/larapee/branches/{CODE}"
 INVENTORIES = ("molecule/localhost.yml", ".cache/molecule/inventory.yml", "molecule/inventory.yml")
+UNITS = ("lab-pos-queue.service", "lab-pos-scheduler.timer", "php8.2-fpm.service")
 SOLD = re.compile(r"'(B01-\d{8}-\d+)'")
 # As the wrapper takes them, without what molecule set for itself.
 COMMAND = (sys.executable, "-m", "larapee_runner")
@@ -82,7 +84,7 @@ def recorded(directory: Path) -> dict[str, str]:
     }
 
 
-def play(directory: Path, playbook: str, *arguments: str) -> str:
+def begin(directory: Path, playbook: str, *arguments: str) -> subprocess.Popen[str]:
     """As a person does it, on a machine of his own."""
     environ = {
         name: value
@@ -98,9 +100,35 @@ def play(directory: Path, playbook: str, *arguments: str) -> str:
     )
     inventories = [word for path in INVENTORIES for word in ("-i", str(TOP / path))]
     argv = [*COMMAND, "run", *inventories, *arguments, playbook]
-    done = subprocess.run(argv, cwd=TOP, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    return done.stdout
+    pipe = subprocess.PIPE
+    return subprocess.Popen(argv, cwd=TOP, env=environ, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def play(directory: Path, playbook: str, *arguments: str) -> None:
+    started = begin(directory, playbook, *arguments)
+    output, errors = started.communicate()
+    assert started.returncode == 0, output[-6000:] + errors[-2000:]
+
+
+def power_cut_in_the_middle(directory: Path, shop: Any, *arguments: str) -> None:
+    """The host comes up again with all that is enabled there, and what is half restored stays closed."""
+    started = begin(directory, "larapee.backup.restore", *arguments)
+    wait("its files to be restored", lambda: "files" in _steps(shop), 240)
+    podman("kill", container(CODE))
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    podman("start", container(CODE))
+    wait("the host", lambda: shop.run("systemctl is-system-running --wait").stdout.strip(), 120)
+    wait("its database", lambda: shop.run("mariadb --execute 'SELECT 1'").rc == 0, 60)
+    assert [unit for unit in UNITS if shop.service(unit).is_running] == []
+    assert [unit for unit in UNITS if not shop.service(unit).is_enabled] == []
+    assert shop.file(f"/var/lib/larapee-backup/latch/{CODE}.json").exists
+
+
+def _steps(shop: Any) -> list[str]:
+    """Those that have begun, as the restore noted them on the host."""
+    done = shop.run(f"cat /var/lib/larapee-backup/restores/{CODE}.json")
+    return [each["name"] for each in json.loads(done.stdout)["steps"]] if done.rc == 0 else []
 
 
 def rows(directory: Path) -> list[dict[str, Any]]:
@@ -169,8 +197,8 @@ def test_a_branch_that_burnt_down_sells_again(tmp_path: Path) -> None:
     steps = {
         "larapee_backup_restore_shop": True,
         "larapee_backup_restore_uploads_path": "/var/www/storage/app/public",
-        "larapee_backup_shop_worker_units": ["lab-pos-queue.service", "lab-pos-scheduler.timer"],
-        "larapee_backup_shop_web_units": ["php8.2-fpm.service"],
+        "larapee_backup_shop_worker_units": list(UNITS[:2]),
+        "larapee_backup_shop_web_units": list(UNITS[2:]),
         "larapee_backup_shop_key_commands": [
             ["runuser", "-u", "www-data", "--", "php", "/var/www/artisan", "--no-ansi", "pos:app-key-check"]
         ],
@@ -182,10 +210,11 @@ def test_a_branch_that_burnt_down_sells_again(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").write_text(yaml.safe_dump(steps))
     given = (*given, "-e", f"@{tmp_path / 'shop.yml'}", "-e", f"larapee_backup_restore_confirm={CODE}")
     play(tmp_path, "larapee.backup.restore", *given, "--check")
+    power_cut_in_the_middle(tmp_path, shop, *given)
     play(tmp_path, "larapee.backup.restore", *given)
 
     assert invoices(shop) == expected
-    for unit in ("lab-pos-queue.service", "lab-pos-scheduler.timer", "php8.2-fpm.service"):
+    for unit in UNITS:
         assert shop.service(unit).is_running
         assert not shop.file(f"/etc/systemd/system/{unit}.d/50-larapee-backup-restore.conf").exists
     row = rows(tmp_path)[-1]
