@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -31,6 +32,18 @@ def small_disk(shop: Shop) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)], check=True)
     try:
         shutil.copytree(aside, place, dirs_exist_ok=True, symlinks=True)
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def server_disk(tmp_path: Path) -> Iterator[Path]:
+    """The filesystem of the database's server. Asked for before the shop, which begins there."""
+    place = tmp_path / "server"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", str(place)], check=True)
+    try:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
@@ -96,3 +109,31 @@ def test_a_disk_that_fills_while_the_shop_is_restored(
     assert shop.uploads() == files
     assert shop.worker_runs
     assert not shop.latched
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_disk_of_the_database_fills_while_it_is_restored(server_disk: Path, shop: Shop) -> None:
+    shop.sell(2)
+    shop.back_up("full")
+    promised = shop.invoices()
+    before = [*promised, *shop.sell(1)]
+    started = shop.start_restore()
+    shop.wait_for_step("stop", started)
+    filler = fill(server_disk)
+    assert started.wait() != 0
+    row = shop.branch.rows()[0]
+    assert row.status == "failed"
+    assert re.search(r"No more room|No space left|is full", str(row.error)), row.error
+    assert shop.steps() == {"stop": "OK", "database": "FAILED"}
+    assert shop.latched
+    assert not shop.worker_runs
+
+    filler.unlink()
+    code, started = shop.restore()
+    assert code == 0, started.output
+    assert shop.invoices() == promised
+    assert shop.worker_runs
+    # Not a row of what stood there before was lost by a step that failed half-way.
+    code, started = shop.restore(playbook="larapee.backup.restore_rollback")
+    assert code == 0, started.output
+    assert shop.invoices() == before

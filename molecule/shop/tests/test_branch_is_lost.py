@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,9 +122,20 @@ def power_cut_in_the_middle(directory: Path, shop: Any, *arguments: str) -> None
     podman("start", container(CODE))
     wait("the host", lambda: shop.run("systemctl is-system-running --wait").stdout.strip(), 120)
     wait("its database", lambda: shop.run("mariadb --execute 'SELECT 1'").rc == 0, 60)
+    wait("its network", lambda: _answers(shop), 120)
     assert [unit for unit in UNITS if shop.service(unit).is_running] == []
     assert [unit for unit in UNITS if not shop.service(unit).is_enabled] == []
     assert shop.file(f"/var/lib/larapee-backup/latch/{CODE}.json").exists
+
+
+def _answers(host: Any) -> bool:
+    """A word from it first: after a start it has another hardware address, and this machine asks the old one."""
+    gateway = host.check_output("ip -4 route show default").split()[2]
+    host.run("timeout 1 bash -c %s", f"</dev/tcp/{gateway}/22")
+    address = host.check_output("hostname -I").split()[0]
+    with contextlib.suppress(OSError), socket.create_connection((address, 22), timeout=5):
+        return True
+    return False
 
 
 def _steps(shop: Any) -> list[str]:
