@@ -137,6 +137,26 @@ def test_a_flipped_byte(staging: Staging, name: str, reason: str) -> None:
     assert staging.left() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("db-*.binlog.zst.age", "broken_chain"), ("public-uploads-*.incr.tar.zst.age", "target_out_of_reach")],
+)
+def test_an_increment_in_the_middle_is_missing(staging: Staging, name: str, reason: str) -> None:
+    """What lies before the hole would restore: it is not what the branch believes to have."""
+    staging.back_up_all()
+    staging.sell(3)
+    staging.back_up("increment")
+    first, _last = sorted(staging.branch.local.glob(name), key=lambda each: each.stat().st_mtime_ns)
+    for path in staging.branch.local.glob(f"{first.name}*"):
+        path.unlink()
+    code, started = staging.drill()
+    assert code == 2, started.output
+    row = staging.rows()[0]
+    assert (row.status, row.details["reason"]) == ("failed", reason)
+    assert first.name in str(row.error)
+    assert staging.left() == []
+
+
 @pytest.mark.parametrize("fault", ["missing", "other"])
 def test_an_upload_that_a_row_names_is_not_in_the_backup(staging: Staging, fault: str) -> None:
     path = staging.sell(1)
