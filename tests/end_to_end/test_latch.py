@@ -61,3 +61,22 @@ def test_opened_the_next_run_takes_a_full_of_a_new_epoch(branch: Branch) -> None
     row = branch.rows()[0]
     assert [each["name"][:3] for each in row.artifacts if each["name"].startswith("db-")] == ["db-"]
     assert row.details["epoch"] != old
+
+
+def test_a_damaged_latch_is_told_and_lets_nothing_pass(branch: Branch) -> None:
+    damaged = branch.state / "latch" / f"{BRANCH}.json"
+    (damaged / "something").mkdir(parents=True)
+    code, started = branch.playbook(OPEN)
+    assert code != 0
+    row = branch.rows()[0]
+    assert row.details["reason"] == "bad_latch"
+    assert "Failed to release the latch" in str(row.error)
+    assert "Traceback" not in started.output
+    code, _started = branch.playbook(FULL)
+    assert code != 0
+    assert branch.rows()[0].details["reason"] == "latched"
+    damaged.rename(branch.state / "aside")
+    code, started = branch.playbook(OPEN)
+    assert code == 0, started.output
+    code, started = branch.playbook(FULL)
+    assert code == 0, started.output

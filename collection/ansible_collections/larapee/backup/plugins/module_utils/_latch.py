@@ -61,9 +61,17 @@ def release(state_path: str, *, branch: str) -> bool:
     # In this order: between the two a crash leaves it set.
     _epoch.demand(state_path, branch=branch, because="the shop was opened after a restore")
     path = path_of(state_path, branch)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    _io.fsync_directory(os.path.dirname(path))
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        _io.fsync_directory(os.path.dirname(path))
+    except OSError as exc:
+        raise BackupError(
+            f"Failed to release the latch {path}: {exc.strerror}. Nothing is backed up while anything stands at that "
+            "path. Let the latch be a file in a directory of the state directory's owner, or move aside what is there, "
+            "and run larapee.backup.open again.",
+            reason="bad_latch",
+        ) from exc
     return True
 
 

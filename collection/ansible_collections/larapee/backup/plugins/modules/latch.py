@@ -64,7 +64,7 @@ since:
   type: str
   returned: success
 reason:
-  description: Why it failed, as a stable word, such as V(lock_held).
+  description: Why it failed, as a stable word, such as V(lock_held), V(bad_latch).
   type: str
   returned: failure
 """

@@ -67,3 +67,29 @@ def test_a_new_epoch_is_demanded_before_it_is_released(tmp_path: Path, monkeypat
     monkeypatch.undo()
     assert _latch.release(str(tmp_path), branch=BRANCH)
     assert _epoch.demanded(str(tmp_path), branch=BRANCH) == "the shop was opened after a restore"
+
+
+@pytest.mark.parametrize("damage", ["a directory", "a directory that is a file", "no right"])
+def test_one_that_cannot_be_released_is_told_and_stays(
+    tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "latch" / f"{BRANCH}.json"
+    if damage == "a directory":
+        (path / "something").mkdir(parents=True)
+    elif damage == "a directory that is a file":
+        path.parent.write_bytes(b"")
+    else:
+        set_latch(tmp_path)
+
+        def refuse(*_arguments: object, **_keywords: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(_latch.os, "unlink", refuse)
+    with pytest.raises(BackupError, match=r"Failed to release the latch .*\. Nothing is .* move aside") as caught:
+        _latch.release(str(tmp_path), branch=BRANCH)
+    assert caught.value.reason == "bad_latch"
+    assert not set_latch(tmp_path)
+    with pytest.raises(BackupError, match="the shop is not open yet"):
+        _latch.require_open(str(tmp_path), branch=BRANCH, what="seal")
+    # Moved aside by hand, a full of a new epoch follows all the same.
+    assert _epoch.demanded(str(tmp_path), branch=BRANCH) == "the shop was opened after a restore"
