@@ -115,6 +115,24 @@ def test_journal(settings: Settings) -> None:
     assert doctor.check_journal(settings).state == "FAIL"
 
 
+def test_a_latch_that_somebody_forgot(tmp_path: Path) -> None:
+    assert doctor.check_latch(tmp_path).state == "OK"
+    directory = tmp_path / "latch"
+    directory.mkdir()
+    assert doctor.check_latch(tmp_path).state == "OK"
+    document = {"schema": 1, "because": "restore to latest", "at": "2026-11-22T14:02:11Z", "run_id": "r"}
+    (directory / "branch-001.json").write_text(json.dumps(document), encoding="ascii")
+    found = doctor.check_latch(tmp_path)
+    assert found.state == "WARN"
+    assert found.detail == "no backups are taken of branch-001: restore to latest, since 2026-11-22T14:02:11Z"
+    assert "larapee.backup.open" in found.advice
+    (directory / "branch-001.json").write_bytes(b"[]")
+    assert "nobody knows why" in doctor.check_latch(tmp_path).detail
+    directory.rename(tmp_path / "another")
+    directory.write_bytes(b"")
+    assert doctor.check_latch(tmp_path).state == "NOT RUN"
+
+
 def test_a_file_set_aside_is_not_forgotten(settings: Settings) -> None:
     directory = Journal(settings.state_path).directory
     directory.mkdir()
@@ -257,7 +275,7 @@ def test_configuration_that_cannot_be_read_leaves_no_gap(tmp_path: Path) -> None
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LARAPEE_BACKUP_CONFIG": str(tmp_path / "none.yml")}
     states = {check.name: check.state for check in examine(Surroundings(environ, tmp_path))}
     assert states["configuration"] == "FAIL"
-    assert {states[name] for name in ("state directory", "journal", "runs table", "preflight")} == {"NOT RUN"}
+    assert {states[name] for name in ("state directory", "latch", "journal", "runs table", "preflight")} == {"NOT RUN"}
 
 
 def test_the_command_fails_when_a_check_does(project: Project) -> None:

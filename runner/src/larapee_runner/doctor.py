@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import shutil
 import stat
 import subprocess  # noqa: S404 - for the exception of a process that did not end
@@ -68,10 +70,14 @@ def examine(around: Surroundings) -> list[Check]:
     except RecorderError as error:
         checks.append(Check("configuration", "FAIL", str(error), "Correct the file."))
         unknown = "the configuration cannot be read"
-        names = ("state directory", "journal", "runs table", "preflight")
+        names = ("state directory", "latch", "journal", "runs table", "preflight")
         checks += [Check(name, "NOT RUN", unknown) for name in names]
     else:
-        checks += [check_config(settings.config_path), check_state(settings.state_path)]
+        checks += [
+            check_config(settings.config_path),
+            check_state(settings.state_path),
+            check_latch(settings.state_path),
+        ]
         checks += [check_journal(settings), check_table(settings), *check_preflight(around, settings)]
     checks += [check_collection(around), check_callback(around), check_clock()]
     return checks
@@ -140,6 +146,29 @@ def check_state(path: Path) -> Check:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Check("state directory", "WARN", f"{path} is open to other accounts", f"Close it: chmod 700 {path}")
     return Check("state directory", "OK", str(path))
+
+
+def check_latch(path: Path) -> Check:
+    """Of a host that is being restored nothing is backed up: a latch that somebody forgot is the end of its backups."""
+    try:
+        names = sorted(name for name in os.listdir(path / "latch") if name.endswith(".json"))
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        return Check("latch", "NOT RUN", f"{error.filename}: {error.strerror}", "Let this account read it.")
+    if not names:
+        return Check("latch", "OK", "none is set")
+    told = "; ".join(f"{name.removesuffix('.json')}: {_why_latched(path / 'latch' / name)}" for name in names)
+    advice = "Go on with that restore or roll it back; when the shop sells without one, run larapee.backup.open."
+    return Check("latch", "WARN", f"no backups are taken of {told}", advice)
+
+
+def _why_latched(path: Path) -> str:
+    try:
+        document = json.loads(path.read_bytes())
+        return f"{document['because']}, since {document['at']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "nobody knows why, the latch is unreadable"
 
 
 def check_journal(settings: Settings) -> Check:
