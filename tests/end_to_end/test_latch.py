@@ -55,7 +55,10 @@ def test_opened_the_next_run_takes_a_full_of_a_new_epoch(branch: Branch) -> None
     _latch.set_latch(str(branch.state), branch=BRANCH, because="restore to latest", run_id="r")
     code, started = branch.playbook(OPEN)
     assert code == 0, started.output
-    assert branch.rows()[0].details["job"] == "open"
+    row = branch.rows()[0]
+    assert row.details["job"] == "open"
+    assert row.details["opened"]["because"] == "restore to latest"
+    assert row.details["opened"]["since"].endswith("Z")
     code, started = branch.playbook(FULL, "-e", "larapee_backup_kind=log")
     assert code == 0, started.output
     row = branch.rows()[0]

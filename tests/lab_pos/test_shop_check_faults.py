@@ -279,3 +279,35 @@ def test_a_query_that_changes_definitions_is_refused(lab: LabPos, credentials: s
         sql_asserts=asserts,
     )
     assert [found[query] for query in queries] == ["FAILED", "FAILED", "OK"]
+
+
+def test_a_shop_that_answers_a_byte_now_and_then_holds_nobody(lab: LabPos) -> None:
+    """Each read of it ends in time, and all of them together would not."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def trickle() -> None:
+        with contextlib.suppress(OSError):
+            client, _address = listener.accept()
+            with client:
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while True:
+                    client.sendall(b" ")
+                    time.sleep(0.2)
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    begun = time.monotonic()
+    with contextlib.closing(listener):
+        results, told = outcome(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1)
+    assert time.monotonic() - begun < 5
+    assert results["health"] == "FAILED"
+    assert "no answer from http://127.0.0.1" in told
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_an_account_in_the_url_is_refused_and_not_told() -> None:
+    with pytest.raises(BackupError, match="larapee_backup_shop_credentials_file") as caught:
+        outcome(base_url="https://cashier:secret-word@pos.example")
+    assert caught.value.reason == "bad_request"
+    assert "secret-word" not in str(caught.value)

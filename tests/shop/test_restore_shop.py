@@ -196,6 +196,33 @@ def test_a_key_that_does_not_open_the_database_starts_no_worker(shop: Shop, slip
     require_open(shop)
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_settings_that_were_replaced_come_back_with_a_rollback(shop: Shop, slip: bytes, cut_off: bool) -> None:
+    """Also where the start that replaced them had no time to note it."""
+    backed_up(shop, slip)
+    settings = shop.lab.app / ".env"
+    snapshot = settings.read_text(encoding="utf-8")
+    before = f"{snapshot}POS_NOTE=since\n"
+    settings.write_text(before, encoding="utf-8")
+    applied = {"larapee_backup_restore_config_apply": [str(settings)]}
+    broken = {**applied, "larapee_backup_shop_migrate_commands": [["false"]]}
+    code, started = shop.restore(*set_variables(**broken))
+    assert code != 0
+    assert settings.read_text(encoding="utf-8") == snapshot
+    if cut_off:
+        record = shop.record
+        record["steps"] = [each for each in record["steps"] if each["name"] != "migrate"]
+        record["steps"][-1].update(name="files", result="BEGUN")
+        record["facts"].pop("config", None)
+        (shop.branch.state / f"restores/{BRANCH}.json").write_text(json.dumps(record), encoding="utf-8")
+        code, started = shop.restore(*set_variables(**applied))
+        assert code == 0, started.output
+    code, started = shop.restore(playbook=ROLLBACK)
+    assert code == 0, started.output
+    assert settings.read_text(encoding="utf-8") == before
+    require_open(shop)
+
+
 def test_a_worker_that_somebody_starts_meanwhile_stops_the_restore(shop: Shop, slip: bytes) -> None:
     promised = backed_up(shop, slip)
     started = shop.start_restore()
@@ -224,6 +251,7 @@ def test_a_shop_that_is_not_well_is_not_opened(shop: Shop, slip: bytes, broken: 
     assert code != 0
     assert shop.steps()["validate"] == "FAILED"
     assert said in started.words
+    assert "keep the tills off it" in started.words
     assert not shop.worker_runs
     assert shop.latched
 

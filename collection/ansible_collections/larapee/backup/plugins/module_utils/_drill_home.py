@@ -23,6 +23,7 @@ import typing as t
 
 from . import _clock, _io, _manifest
 from ._errors import BackupError
+from ._owner import owner_is_gone
 
 ENVIRONMENT_VARIABLE: t.Final = "LARAPEE_BACKUP_DRILL"
 _RUN: t.Final = "run-"
@@ -141,29 +142,14 @@ def _read_lease(path: str) -> dict[str, t.Any] | None:
 
 
 def _lives(lease: t.Mapping[str, t.Any]) -> bool:
-    """By the lock that the run's recorder holds for its life; of a run without one, by its time."""
+    """By the lock that the run's recorder holds for its life and then removes; of a run without one, by its time."""
     lock = str(lease.get("owner_lock") or "")
     if lock:
-        return _is_held(lock)
+        return os.path.exists(lock) and not owner_is_gone(lock)
     try:
         return _clock.now() < _manifest.parse_time(str(lease["until"]))
     except (KeyError, ValueError):
         return False
-
-
-def _is_held(lock: str) -> bool:
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        # Its owner removes it at the end of the run.
-        return False
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def clear(path: str) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The directory that a restore put aside, found by what it is and not by its name, brought back or removed.
+"""The directory or file that a restore put aside, found by what it is and not by its name, brought back or removed.
 
 A restore of files that was killed after it had changed places, and was started again, has put two directories aside.
 Only one of them is what the shop had.
@@ -21,18 +21,18 @@ from ._errors import BackupError
 
 
 def identify(path: str) -> dict[str, t.Any] | None:
-    """What *path* is, to find it again under another name of the same directory; None when it is no directory."""
+    """What *path* is, to find it again under another name beside it; None when it is neither directory nor file."""
     try:
         status = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    if not stat.S_ISDIR(status.st_mode):
+    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
         return None
     return {"path": os.path.abspath(path), "device": status.st_dev, "inode": status.st_ino}
 
 
 def bring_back(identity: t.Mapping[str, t.Any], *, check_mode: bool = False) -> str | None:
-    """Put the directory at its path again; return where what stood there is kept now, None when it is in its place."""
+    """Put it at its path again; return where what stood there is kept now, None when it is in its place."""
     path = str(identity["path"])
     if _is_same(path, identity):
         return None
@@ -40,7 +40,7 @@ def bring_back(identity: t.Mapping[str, t.Any], *, check_mode: bool = False) -> 
     name = _find(parent, identity)
     if name is None:
         raise BackupError(
-            f"Failed to bring {path} back: the directory that stood there before the restore is not in {parent} any "
+            f"Failed to bring {path} back: what stood there before the restore is not in {parent} any "
             "more (a mounted directory is not kept). Nothing was changed. Restore the uploads of another moment.",
             reason="nothing_kept",
         )
@@ -61,7 +61,7 @@ def bring_back(identity: t.Mapping[str, t.Any], *, check_mode: bool = False) -> 
     except OSError as exc:
         raise BackupError(
             f"Failed to bring {path} back: {exc.strerror}. Rename {os.path.join(parent, os.fsdecode(name))} by hand.",
-            reason="nothing_kept",
+            reason="write_failed",
         ) from exc
     finally:
         os.close(descriptor)
@@ -69,7 +69,7 @@ def bring_back(identity: t.Mapping[str, t.Any], *, check_mode: bool = False) -> 
 
 
 def remove(identity: t.Mapping[str, t.Any], *, check_mode: bool = False) -> bool:
-    """Remove the directory for good, unless it stands in its place; return whether there was one."""
+    """Remove it for good, unless it stands in its place; return whether there was one."""
     path = str(identity["path"])
     if _is_same(path, identity):
         raise BackupError(

@@ -13,7 +13,9 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import socket
 import ssl
+import threading
 import typing as t
 import urllib.parse
 
@@ -53,10 +55,17 @@ class Answer:
 
 
 class ShopApi:
-    """``base_url`` as ``http://127.0.0.1`` or ``https://pos.example``."""
+    """``base_url`` as ``http://127.0.0.1`` or ``https://pos.example``; ``timeout``: seconds to the end of an answer."""
 
     def __init__(self, base_url: str, *, ca_file: str = "", timeout: float) -> None:
         parts = urllib.parse.urlsplit(base_url)
+        if "@" in parts.netloc:
+            # Without the URL: it would be told wherever this is.
+            raise BackupError(
+                f"Failed to use the shop's URL of {parts.hostname}: it has an account in it. Write it into the file of "
+                "larapee_backup_shop_credentials_file.",
+                reason="bad_request",
+            )
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise BackupError(
                 f"Failed to use the shop's URL {base_url!r}: write http://host or https://host.", reason="bad_request"
@@ -92,7 +101,7 @@ class ShopApi:
             sent["Authorization"] = f"Bearer {self._token}"
         content = None if body is None else json.dumps(body)
         try:
-            with contextlib.closing(self._connection()) as connection:
+            with contextlib.closing(self._connection()) as connection, self._within_time(connection):
                 connection.request(method, self._base.path.rstrip("/") + path, content, sent)
                 response = connection.getresponse()
                 raw = response.read(_LARGEST_ANSWER)
@@ -108,6 +117,18 @@ class ShopApi:
                 "the request cannot be written: path or token have characters that HTTP has not"
             ) from None
         return self._answer(response.status, raw)
+
+    @contextlib.contextmanager
+    def _within_time(self, connection: http.client.HTTPConnection) -> t.Iterator[None]:
+        """A socket's timeout is for each read: a byte now and then would hold a restore for ever."""
+        connection.connect()
+        ending = threading.Timer(self._timeout, _shut, (connection.sock,))
+        ending.daemon = True
+        ending.start()
+        try:
+            yield
+        finally:
+            ending.cancel()
 
     def masked(self, text: str) -> str:
         """The beginning of *text*, without what is to be hidden."""
@@ -128,6 +149,12 @@ class ShopApi:
         if self._context is None:
             return http.client.HTTPConnection(host, self._port, timeout=self._timeout)
         return http.client.HTTPSConnection(host, self._port, timeout=self._timeout, context=self._context)
+
+
+def _shut(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # The plain socket's method: that of TLS would take its state away from under the read.
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 __all__ = ("Answer", "LostAnswerError", "NoAnswerError", "ShopApi")

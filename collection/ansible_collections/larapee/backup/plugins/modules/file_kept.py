@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: file_kept
-short_description: Bring back the directory that a restore put aside, or remove it
+short_description: Bring back what a restore put aside, or remove it
 version_added: 0.1.0
 author: LaraPee contributors (@larapee)
 description:
-  - Finds the directory that stood at a path before a restore, whatever it is called now.
+  - Finds the directory or file that stood at a path before a restore, whatever it is called now.
 attributes:
   check_mode:
     support: full
     description: Tells whether it would be brought back, or removed.
   diff_mode:
     support: none
-    description: A directory is renamed, its content stays.
+    description: It is renamed, its content stays.
   idempotent:
     support: full
     description: What stands in its place already stays.

@@ -63,6 +63,11 @@ since:
   description: Since when the latch is set (UTC); null when it is not.
   type: str
   returned: success
+released:
+  description: Of the latch that was there - because of what it was set, and since when (UTC; empty when nobody knows).
+  type: dict
+  returned: when one was released
+  sample: {because: restore to latest, since: "2026-11-22T14:02:11Z"}
 reason:
   description: Why it failed, as a stable word, such as V(lock_held), V(bad_latch).
   type: str
@@ -88,7 +93,8 @@ def main() -> None:
     state_path, branch, run_id = options["state_path"], options["branch"], options["run_id"]
     wanted = options["state"] == "present"
     try:
-        changed = (_latch.read_latch(state_path, branch=branch) is None) == wanted
+        before = _latch.read_latch(state_path, branch=branch)
+        changed = (before is None) == wanted
         if not module.check_mode:
             if wanted:
                 _latch.set_latch(state_path, branch=branch, because=options["because"], run_id=run_id)
@@ -100,7 +106,8 @@ def main() -> None:
         latch = _latch.read_latch(state_path, branch=branch)
     except BackupError as exc:
         fail(module, exc)
-    module.exit_json(changed=changed, since=None if latch is None else latch.at)
+    told = {} if wanted or before is None else {"released": {"because": before.because, "since": before.at}}
+    module.exit_json(changed=changed, since=None if latch is None else latch.at, **told)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ options:
     default: {}
     version_added: 0.1.0
   remember:
-    description: With V(begin), directories by a name. What they are is remembered, to find them under other names.
+    description: With V(begin), directories and files by a name, to be found later whatever they are called then.
     type: dict
     default: {}
     version_added: 0.1.0

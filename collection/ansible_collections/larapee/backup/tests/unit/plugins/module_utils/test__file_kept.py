@@ -50,6 +50,23 @@ def test_what_the_shop_had_comes_back_and_nothing_is_lost(uploads: Path, times: 
     assert _file_kept.bring_back(known) is None
 
 
+def test_a_file_of_which_a_second_name_was_kept(tmp_path: Path) -> None:
+    """As a config file is replaced: its old content has another name before the new one takes its own."""
+    path = tmp_path / ".env"
+    path.write_bytes(b"old")
+    known = identity(path)
+    (tmp_path / "kept").hardlink_to(path)
+    path.unlink()
+    path.write_bytes(b"restored")
+    kept = _file_kept.bring_back(known)
+    assert kept is not None
+    assert path.read_bytes() == b"old"
+    assert sorted(each.read_bytes() for each in tmp_path.iterdir()) == [b"old", b"restored"]
+    with pytest.raises(BackupError) as caught:
+        _file_kept.remove(known)
+    assert caught.value.reason == "in_use"
+
+
 def test_it_comes_back_where_nothing_stands(uploads: Path) -> None:
     known = identity(uploads)
     uploads.rename(uploads.parent / "kept")
@@ -88,6 +105,7 @@ def test_what_stands_in_its_place_is_not_removed(uploads: Path) -> None:
     assert (uploads / "slip.jpg").exists()
 
 
-def test_a_file_is_no_directory_to_find_again(uploads: Path) -> None:
-    assert _file_kept.identify(str(uploads / "slip.jpg")) is None
+def test_a_link_is_nothing_to_find_again(uploads: Path) -> None:
+    (uploads / "link").symlink_to("slip.jpg")
+    assert _file_kept.identify(str(uploads / "link")) is None
     assert _file_kept.identify(str(uploads / "nothing")) is None
