@@ -24,6 +24,7 @@ from . import (
     machine,
     replays,
     report,
+    runbook,
     seals,
     sweeps,
     targets,
@@ -137,6 +138,20 @@ def _upload(estate: Estate, meter: Meter, settings: Settings) -> Part:
     return Part("upload", title, uploads.BARE, runs, settings.transfer_mib << 20)
 
 
+def _restore(estate: Estate, meter: Meter, settings: Settings) -> Part:
+    tell(f"Filling a shop that sells: {settings.sql_mb} MB of SQL, {settings.files_mb} MB of uploads.")
+    with runbook.lost(estate, settings) as found:
+        runs = meter.rounds("restore", [runbook.stage(found)], rounds=settings.rounds)
+        found.check()
+        steps = found.steps()
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in steps.items())
+    title = (
+        f"A shop of {found.plain_bytes / 1e6:.0f} MB of SQL and {found.upload_bytes / 1e6:.0f} MB of uploads, brought"
+        f" back from central until it has sold: {parts}"
+    )
+    return Part("restore", title, runbook.PLAN, runs, found.bytes, {"steps": steps})
+
+
 MEASURES = {
     "dump": _dump,
     "files": _files,
@@ -149,6 +164,7 @@ MEASURES = {
     "sweep": _sweep,
     "transfer": _transfer,
     "upload": _upload,
+    "restore": _restore,
 }
 
 

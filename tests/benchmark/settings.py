@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PARTS = ("dump", "files", "verify", "wrapper", "replay", "seal", "central", "central-bytes")
-PARTS += ("sweep", "transfer", "upload")
+PARTS += ("sweep", "transfer", "upload", "restore")
 
 
 class SettingsError(Exception):

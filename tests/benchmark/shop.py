@@ -161,16 +161,16 @@ def statements(orders: int, seed: int) -> list[str]:
     ]
 
 
-def fill(server: ThrowawayServer, *, megabytes: int, seed: int) -> int:
-    """Create and fill the database so that a dump of it has about *megabytes* MB; return the number of orders."""
+def fill(server: ThrowawayServer, *, megabytes: int, seed: int, database: str = DATABASE) -> int:
+    """Create and fill *database* so that a dump of it has about *megabytes* MB; return the number of orders."""
     orders = megabytes * ORDERS_PER_MB
     connection = server.connect()
     try:
         cursor = connection.cursor()
         # Not logged: the rows would lie on the disk a second time.
         cursor.execute("SET sql_log_bin = 0, time_zone = '+00:00', foreign_key_checks = 0")
-        cursor.execute(f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
-        connection.select_db(DATABASE)
+        cursor.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+        connection.select_db(database)
         for statement in (*TABLES, *statements(orders, seed)):
             cursor.execute(statement)
         cursor.execute(f"ANALYZE TABLE {', '.join(statement.split()[2] for statement in TABLES)}")

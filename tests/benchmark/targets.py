@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import centrals, dumps, files, replays, seals, sweeps, transfers, uploads, verifies, wrapper
+from . import centrals, dumps, files, replays, runbook, seals, sweeps, transfers, uploads, verifies, wrapper
 from .branches import CONNECT_TIMEOUT_S
 from .measure import Runs
 
@@ -19,6 +19,7 @@ LEAST_TO_TIME = {
     **{"dump": 200_000_000, "files": 500_000_000, "verify": 500_000_000},
     **{"wrapper": 0, "replay": 40_000_000, "seal": 0, "central": 5_000_000, "central-bytes": 500_000_000},
     **{"sweep": 0, "transfer": 500_000_000, "upload": 500_000_000},
+    "restore": 2_000_000_000,
 }
 LEAST_BRANCHES = 100
 
@@ -183,6 +184,11 @@ _TARGETS = (
         # Nine tenths of its throughput.
         "upload-wall", "upload", "copy of a large artifact offsite, wall, to boto3's bare upload_file", 1.11,
         _ratio(uploads.OURS, uploads.BARE, "wall_s"),
+    ),
+    _Target(
+        # So far from its bound that one round tells.
+        "restore-wall", "restore", "runbook for 1 GiB of dump and 1 GiB of uploads from central, wall", 600,
+        lambda runs: runs.median(runbook.OURS, "wall_s"), unit=" s", timed=False, least=LEAST_TO_TIME["restore"],
     ),
 )  # fmt: skip
 MEMORY_MIB = 64

@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.benchmark import centrals, dumps, files, replays, seals, sweeps, transfers, uploads, verifies, wrapper
+from tests.benchmark import (
+    centrals,
+    dumps,
+    files,
+    replays,
+    runbook,
+    seals,
+    sweeps,
+    transfers,
+    uploads,
+    verifies,
+    wrapper,
+)
 from tests.benchmark.branches import CONNECT_TIMEOUT_S
 
 # One run of the benchmark serves all of them.
@@ -31,6 +43,7 @@ CONTESTANTS = {
     "sweep": {sweeps.TENTH, sweeps.ALL, sweeps.DEAD},
     "transfer": {transfers.PLAN, transfers.OURS, transfers.FETCH},
     "upload": {uploads.BARE, uploads.OURS},
+    "restore": {runbook.PLAN, runbook.OURS},
 }
 TIMED = {"dump-wall", "dump-cpu", "files-wall", "increment-wall", "verify-wall", "wrapper-cpu"}
 TIMED |= {"replay-wall", "replay-day", "seal-cpu"}
@@ -82,7 +95,7 @@ def test_every_contestant_has_its_row(done: tuple[subprocess.CompletedProcess[st
 def test_every_target_is_told(done: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     process, directory = done
     verdicts = {verdict["name"]: verdict for verdict in told(directory)["targets"]}
-    assert set(verdicts) == TIMED | HELD | {"dump-size-zstd"}
+    assert set(verdicts) == TIMED | HELD | {"dump-size-zstd", "restore-wall"}
     assert all(f"| {verdict['text']} " in process.stdout for verdict in verdicts.values())
     assert all(verdict["measured"] is not None for verdict in verdicts.values())
     # Times of so little data are those of starting processes.
@@ -103,6 +116,14 @@ def test_what_ours_makes_is_measured(done: tuple[subprocess.CompletedProcess[str
     assert all(replay[name]["samples"][0]["server_cpu_s"] > 0 for name in (replays.STOCK, replays.OURS))
     assert replay[replays.WALK]["samples"][0]["facts"]["transactions"] >= 60
     assert parts["seal"]["contestants"][seals.OURS]["median"]["size"] > 10_000
+
+
+def test_a_restore_is_split_by_step(done: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    restore = told(done[1])["parts"]["restore"]
+    steps = restore["facts"]["steps"]
+    assert {"stop", "database", "files", "migrate", "validate", "open", "down_s", "total_s"} <= set(steps)
+    assert steps["down_s"] < steps["total_s"] < restore["contestants"][runbook.OURS]["median"]["wall_s"]
+    assert all(each["median"]["server_cpu_s"] > 0 for each in restore["contestants"].values())
 
 
 def test_dead_branches_are_waited_for_together(done: tuple[subprocess.CompletedProcess[str], Path]) -> None:

@@ -15,12 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from larapee_runner.demo.accounts import create_log_reader
+from larapee_runner.demo.server import ThrowawayServer, create_operator
 from tests.end_to_end.branch import BRANCH, FULL, RESTORE, Branch, Started
+from tests.end_to_end.conftest import environment
 from tests.end_to_end.processes import children_of
 from tests.lab_pos.lab import CASHIER, LabPos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from tests.end_to_end.branch import Keys
 
 PROGRAM = Path(__file__).parent / "worker.py"
 ASIDE = "larapos_before_restore"
@@ -136,6 +141,39 @@ class Shop:
         self.branch.end()
 
 
+@contextlib.contextmanager
+def opened_shop(root: Path, keys: Keys) -> Iterator[Shop]:
+    """It sells, and has not been backed up yet."""
+    directory = root / "shop"
+    directory.mkdir()
+    with ThrowawayServer(root / "server") as server, LabPos(server, directory) as lab:
+        (directory / "etc/nginx").mkdir(parents=True)
+        (directory / "etc/nginx/pos.conf").write_text("listen 443;\n", encoding="ascii")
+        passwords = {role: f"Pw{os.urandom(12).hex()}" for role in ("operator", "log_reader", "restorer")}
+        branch = Branch(
+            directory=directory,
+            server=server,
+            database=lab.database,
+            keys=keys,
+            operator="operator",
+            log_reader="log_reader",
+            passwords=passwords,
+            environ=environment(directory),
+        )
+        create_operator(server, database=lab.database, user="operator", password=passwords["operator"])
+        create_log_reader(server, user="log_reader", password=passwords["log_reader"])
+        server.write_option_file(branch.operator_file, user="operator", password=passwords["operator"])
+        server.write_option_file(branch.binlog_file, user="log_reader", password=passwords["log_reader"])
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE USER restorer@localhost IDENTIFIED BY %s", (passwords["restorer"],))
+            cursor.execute("GRANT ALL ON *.* TO restorer@localhost WITH GRANT OPTION")
+        server.write_option_file(branch.restorer_file, user="restorer", password=passwords["restorer"])
+        with Shop(lab, branch) as opened:
+            opened.write_inventory()
+            opened.work("start")
+            yield opened
+
+
 def kill(started: Started) -> None:
     """As a power cut does: the playbook and all that it started, with no time to say anything."""
     waiting, found = [started.pid], []
@@ -155,4 +193,4 @@ def details(row: Any) -> Mapping[str, Any]:
     return found
 
 
-__all__ = ("ASIDE", "Shop", "details", "kill")
+__all__ = ("ASIDE", "Shop", "details", "kill", "opened_shop")
