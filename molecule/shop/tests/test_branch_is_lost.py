@@ -118,7 +118,8 @@ def power_cut_in_the_middle(directory: Path, shop: Any, *arguments: str) -> None
     wait("its files to be restored", lambda: "files" in _steps(shop), 240)
     podman("kill", container(CODE))
     os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
+    # Not wait: its pipes would stay open.
+    started.communicate()
     podman("start", container(CODE))
     wait("the host", lambda: shop.run("systemctl is-system-running --wait").stdout.strip(), 120)
     wait("its database", lambda: shop.run("mariadb --execute 'SELECT 1'").rc == 0, 60)
