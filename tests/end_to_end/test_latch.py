@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ansible_collections.larapee.backup.plugins.module_utils import _latch, _lock
 
-from .branch import BRANCH, FULL
+from .branch import BRANCH, FULL, RESTORE
 
 if TYPE_CHECKING:
-    from .branch import Branch
+    from pathlib import Path
+
+    from .branch import Branch, Started
 
 OPEN, RETENTION = "larapee.backup.open", "larapee.backup.retention"
 
@@ -83,3 +86,81 @@ def test_a_damaged_latch_is_told_and_lets_nothing_pass(branch: Branch) -> None:
     assert code == 0, started.output
     code, started = branch.playbook(FULL)
     assert code == 0, started.output
+
+
+def latched(branch: Branch) -> bool:
+    return _latch.read_latch(str(branch.state), branch=BRANCH) is not None
+
+
+def restore(branch: Branch, *arguments: str, **options: object) -> Started:
+    given = {"larapee_backup_restore_confirm": BRANCH, **options}
+    code, started = branch.playbook(RESTORE, "-e", json.dumps(given), *arguments)
+    assert code == 0, started.output
+    return started
+
+
+def test_a_restore_into_what_this_host_backs_up_holds_its_backups_until_it_is_open(branch: Branch) -> None:
+    assert branch.playbook(FULL)[0] == 0
+    restore(branch)
+    assert not latched(branch), "another database is nobody's shop"
+    with branch.server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {branch.restored}")
+    # As a person may write it: the same server by another way.
+    live = {
+        "larapee_backup_restore_db_name": branch.database,
+        "larapee_backup_restore_db_option_file": str(as_root(branch)),
+    }
+    assert '"holds_backups": true' in restore(branch, "--check", **live).words
+    assert not latched(branch)
+    told = restore(branch, **live)
+    assert "until larapee.backup.open says that the shop sells" in told.words
+    row = branch.rows()[0]
+    assert any("larapee.backup.open" in warning for warning in row.details["warnings"])
+    assert branch.playbook(FULL)[0] != 0
+    assert branch.rows()[0].details["reason"] == "latched"
+    assert branch.playbook(OPEN)[0] == 0
+    assert branch.playbook(FULL)[0] == 0
+
+
+def as_root(branch: Branch) -> Path:
+    """An option file of an account that may do everything, by another name of the socket."""
+    socket, path = branch.directory / "the.sock", branch.directory / "everything.cnf"
+    socket.symlink_to(branch.server.socket)
+    with branch.server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE USER everything@localhost IDENTIFIED BY 'PwOfATest'")
+        cursor.execute("GRANT ALL ON *.* TO everything@localhost WITH GRANT OPTION")
+    path.touch(mode=0o600)
+    path.write_text(f'[client]\nuser = "everything"\npassword = "PwOfATest"\nsocket = "{socket}"\n')
+    return path
+
+
+def test_all_uploads_of_this_host_restored_hold_its_backups_and_one_file_does_not(branch: Branch) -> None:
+    branch.write_inventory(larapee_backup_restore_uploads_path=str(branch.uploads))
+    assert branch.playbook(FULL)[0] == 0
+    parts = {"larapee_backup_restore_parts": ["uploads"]}
+    restore(branch, **parts, larapee_backup_restore_paths=["receipts/2026/photo 1.jpg"])
+    assert not latched(branch)
+    restore(branch, **parts)
+    assert latched(branch)
+    assert branch.playbook(FULL)[0] != 0
+    assert branch.rows()[0].details["reason"] == "latched"
+
+
+@pytest.mark.parametrize("history", ["none", "backed up", "opened", "filled"])
+def test_an_empty_host_is_held_when_it_is_prepared_and_never_again(branch: Branch, history: str) -> None:
+    """What branch_prepare does between the accounts and the timers."""
+    name = branch.database if history == "filled" else f"{branch.database}_to_be"
+    if history == "backed up":
+        assert branch.playbook(FULL)[0] == 0
+    if history == "opened":
+        _latch.set_latch(str(branch.state), branch=BRANCH, because="restore to latest", run_id="r")
+        assert branch.playbook(OPEN)[0] == 0
+    wanted = {"branch": BRANCH, "empty_only": True, "db_option_file": str(as_root(branch)), "db_name": name}
+    words = json.dumps({**wanted, "state_path": str(branch.state)})
+    changed = []
+    for more in (["--check"], [], []):
+        started = branch.start("ansible", "localhost", "-m", "larapee.backup.latch", "-a", words, *more)
+        assert started.wait() == 0, started.output
+        changed.append("CHANGED" in started.output)
+    assert changed == ([True, True, False] if history == "none" else [False, False, False])
+    assert latched(branch) == (history == "none")

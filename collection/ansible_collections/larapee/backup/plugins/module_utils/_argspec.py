@@ -98,8 +98,8 @@ def reading_spec() -> dict[str, t.Any]:
     }
 
 
-def create_module(spec: dict[str, t.Any]) -> AnsibleModule:
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+def create_module(spec: dict[str, t.Any], **rules: t.Any) -> AnsibleModule:
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
     module.params["run_id"] = module.params["run_id"] or str(uuid.uuid4())
     return module
 

@@ -24,6 +24,7 @@ from . import (
     _file_choose,
     _file_target,
     _lease,
+    _live,
     _lock,
     _manifest,
     _names,
@@ -70,6 +71,12 @@ class FileRestoreRequest:
     identity: str | None = None
     confirm: str = ""
     outward_links: str | None = None
+    live: _live.Live = _live.Live()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether all of what this host archives is replaced; a single file is no restore of the shop."""
+        return not self.paths and self.live.has_path(self.target)
 
 
 @dataclasses.dataclass
@@ -127,6 +134,11 @@ def restore_files(request: FileRestoreRequest, *, check_mode: bool = False) -> F
             _examine(request, target, staging, choice, selection)
         with _timed(seconds, "sync"):
             _sync(staging)
+        if request.is_live:
+            because = f"{request.content} restored from {choice.entries[-1].name}"
+            outcome.warnings += _live.hold(
+                request.state_path, branch=request.branch, because=because, run_id=request.run_id
+            )
         with _timed(seconds, "place"):
             if selection is None or target.status is None:
                 kept = _placing.place_tree(target, staging)
@@ -214,6 +226,7 @@ def _plan(
         "paths": list(request.paths),
         "target": target.path,
         "replaces": replaces,
+        "holds_backups": request.is_live,
         "lost": f"Every change after {point} (UTC) is not in these artifacts.",
         "skipped": dict(choice.skipped),
     }

@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import os
 
-from . import _clock, _epoch, _io, _manifest
+from . import _clock, _epoch, _io, _manifest, _sequence
 from ._errors import BackupError
 
 
@@ -41,6 +41,16 @@ def set_latch(state_path: str, *, branch: str, because: str, run_id: str) -> boo
     at = _manifest.format_time(_clock.now())
     _io.write_json(path, {"schema": 1, "because": because, "at": at, "run_id": run_id})
     return True
+
+
+def is_untouched(state_path: str, *, branch: str) -> bool:
+    """Whether nothing of *branch* was ever backed up by this host, restored to it, or declared open on it."""
+    if _epoch.read_demand(state_path, branch=branch) is not None:
+        return False
+    try:
+        return not any(_sequence.last_given(state_path, branch=branch, kind=kind) for kind in _manifest.KINDS)
+    except _sequence.SequenceError:
+        return False
 
 
 def read_latch(state_path: str, *, branch: str) -> Latch | None:
@@ -88,4 +98,4 @@ def require_open(state_path: str, *, branch: str, what: str) -> None:
     )
 
 
-__all__ = ("Latch", "path_of", "read_latch", "release", "require_open", "set_latch")
+__all__ = ("Latch", "is_untouched", "path_of", "read_latch", "release", "require_open", "set_latch")

@@ -26,6 +26,7 @@ from . import (
     _estimate,
     _fingerprint,
     _lease,
+    _live,
     _lock,
     _log_replay,
     _manifest,
@@ -73,6 +74,7 @@ class RestoreRequest:
     identity: str | None = None
     confirm: str = ""
     scratch_path: str = ""
+    live: _live.Live = _live.Live()
 
     @property
     def scratch_base(self) -> str:
@@ -121,6 +123,7 @@ class _Restore:
         self._logs: RelayLogs | None = None
         self._walk: LogWalk | None = None
         self._seeker: Seeker | None = None
+        self._is_live = False
 
     def run(self) -> RestoreOutcome:
         request = self._request
@@ -129,6 +132,7 @@ class _Restore:
         plan = _restore_plan.make_plan(
             choice, self._seeker, target, state_path=request.state_path, scratch=request.scratch_base
         )
+        plan["holds_backups"] = self._is_live
         plan["identity"] = "opens" if choice.full.manifest.encrypted else "not needed"
         outcome = RestoreOutcome(
             entry=choice.full,
@@ -195,6 +199,7 @@ class _Restore:
             server = identify(connection)
             target = Target(connection, request.database, server=server, where=describe_server(self._options))
             target.check(connection, full.manifest, confirmed=request.confirm == request.branch)
+            self._is_live = request.live.has_database(connection, self._options, request.database)
         require_vendor(_process.find_tool(*CLIENTS[server.engine]), server)
         return target
 
@@ -297,7 +302,12 @@ class _Restore:
     def _fill(self, content: Content, target: Target, outcome: RestoreOutcome) -> None:
         request = self._request
         # Before the first change: whatever becomes of this restore, the server's old life has ended.
-        _epoch.demand(request.state_path, branch=request.branch, because=f"restored from {content.name}")
+        because = f"restored from {content.name}"
+        if self._is_live:
+            outcome.warnings += _live.hold(
+                request.state_path, branch=request.branch, because=because, run_id=request.run_id
+            )
+        _epoch.demand(request.state_path, branch=request.branch, because=because)
         filling = Filling(
             options=self._options,
             option_file=request.option_file,

@@ -71,6 +71,17 @@ options:
       - As root, the server runs as the account C(mysql) where that account can get to the directory.
     type: path
     version_added: 0.1.0
+  live_db_option_file:
+    description:
+      - The client option file by which this host backs the branch up; where it is missing, nothing is backed up.
+    type: path
+    version_added: 0.1.0
+  live_db_name:
+    description:
+      - The database that this host backs up. A restore into it sets the latch, and nothing of the branch is backed up
+        until P(larapee.backup.latch#module) is released.
+    type: str
+    version_added: 0.1.0
   confirm:
     description: The branch's code, typed by a person, to replace a database that is not empty.
     type: str
@@ -108,7 +119,8 @@ plan:
       fingerprint (the nearest before the point, with the receipt, null when nobody knows it), compared (the artifact
       whose fingerprint was compared), differences (what a full that was restored alone has other than its own
       fingerprint), expected (seconds by step, and whether they were measured on this host), server, database, what it
-      replaces, what is lost, skipped (what could not be used, by name, and why), broken (why the chain ends early).
+      replaces, whether it holds_backups here until the shop is open, what is lost, skipped (what could not be used, by
+      name, and why), broken (why the chain ends early).
   type: dict
   returned: success
 seconds:
@@ -125,6 +137,7 @@ report:
 
 from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, reading_spec, run_spec
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._live import Live
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
 from ansible_collections.larapee.backup.plugins.module_utils._report import report_of_restore
 from ansible_collections.larapee.backup.plugins.module_utils._restore import RestoreRequest, restore_database
@@ -141,6 +154,8 @@ def main() -> None:
             "db_option_file": {"type": "path", "required": True},
             "db_name": {"type": "str", "required": True},
             "scratch_path": {"type": "path"},
+            "live_db_option_file": {"type": "path"},
+            "live_db_name": {"type": "str"},
             "confirm": {"type": "str", "default": ""},
         }
     )
@@ -160,6 +175,7 @@ def main() -> None:
                     identity=options["age_identity"],
                     confirm=options["confirm"],
                     scratch_path=options["scratch_path"] or "",
+                    live=Live(options["live_db_option_file"] or "", options["live_db_name"] or ""),
                 ),
                 check_mode=module.check_mode,
             )

@@ -84,6 +84,17 @@ options:
       - refuse
       - keep
     version_added: 0.1.0
+  live_db_option_file:
+    description:
+      - The client option file by which this host backs the branch up; where it is missing, nothing is backed up.
+    type: path
+    version_added: 0.1.0
+  live_path:
+    description:
+      - The uploads that this host archives. A restore of all of them sets the latch, and nothing of the branch is
+        backed up until P(larapee.backup.latch#module) is released.
+    type: path
+    version_added: 0.1.0
   confirm:
     description: The branch's code, typed by a person, to replace what is there.
     type: str
@@ -118,7 +129,8 @@ RETURN = r"""
 plan:
   description:
     - What was, or would be, restored - artifacts, set, recovery_point (UTC), entries, bytes, paths, target, what it
-      replaces, what is lost; after a restore also where what was replaced is kept.
+      replaces, whether it holds_backups here until the shop is open, what is lost; after a restore also where what was
+      replaced is kept.
   type: dict
   returned: success
 seconds:
@@ -140,6 +152,7 @@ from ansible_collections.larapee.backup.plugins.module_utils._file_restore impor
     report_of_file_restore,
     restore_files,
 )
+from ansible_collections.larapee.backup.plugins.module_utils._live import Live
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
 
 
@@ -155,6 +168,8 @@ def main() -> None:
             "to": {"type": "str", "default": "latest"},
             "paths": {"type": "list", "elements": "str", "default": []},
             "outward_links": {"type": "str", "choices": [REFUSE, KEEP]},
+            "live_db_option_file": {"type": "path"},
+            "live_path": {"type": "path"},
             "confirm": {"type": "str", "default": ""},
         }
     )
@@ -175,6 +190,7 @@ def main() -> None:
                     identity=options["age_identity"],
                     confirm=options["confirm"],
                     outward_links=options["outward_links"],
+                    live=Live(option_file=options["live_db_option_file"] or "", path=options["live_path"] or ""),
                 ),
                 check_mode=module.check_mode,
             )

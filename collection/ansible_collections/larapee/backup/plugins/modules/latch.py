@@ -44,6 +44,21 @@ options:
     type: str
     default: a restore
     version_added: 0.1.0
+  empty_only:
+    description:
+      - Set it only where there is nothing to back up yet - the database O(db_name) has nothing in it or is not there,
+        and this host has neither backed the branch up, nor restored it, nor declared it open.
+    type: bool
+    default: false
+    version_added: 0.1.0
+  db_option_file:
+    description: With O(empty_only), a client option file, mode 0600, of an account that sees that database.
+    type: path
+    version_added: 0.1.0
+  db_name:
+    description: With O(empty_only), the database (schema) that is looked at.
+    type: str
+    version_added: 0.1.0
   wait:
     description: For how many seconds a backup that is at work may go on after the latch was set, before this fails.
     type: int
@@ -52,6 +67,14 @@ options:
 """
 
 EXAMPLES = r"""
+- name: Let no backup of an empty database stand before the good ones
+  larapee.backup.latch:
+    branch: branch-001
+    because: the host was prepared, and its database was empty
+    empty_only: true
+    db_option_file: /root/admin.cnf
+    db_name: larapos
+
 - name: Let the shop be backed up again
   larapee.backup.latch:
     branch: branch-001
@@ -74,9 +97,25 @@ reason:
   returned: failure
 """
 
+import typing as t
+
 from ansible_collections.larapee.backup.plugins.module_utils import _latch, _lock
 from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, run_spec
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
+from ansible_collections.larapee.backup.plugins.module_utils._mysql import _inspect
+from ansible_collections.larapee.backup.plugins.module_utils._mysql._connection import connect
+from ansible_collections.larapee.backup.plugins.module_utils._mysql._option_file import read_option_file
+
+
+def is_in_use(options: dict[str, t.Any]) -> bool:
+    """With ``empty_only``, whether there is something to back up, or was."""
+    if not options["empty_only"]:
+        return False
+    if not _latch.is_untouched(options["state_path"], branch=options["branch"]):
+        return True
+    with connect(read_option_file(options["db_option_file"])) as connection:
+        schema = _inspect.read_schema(connection, options["db_name"])
+    return schema is not None and sum(schema.objects.values()) > 0
 
 
 def main() -> None:
@@ -86,16 +125,20 @@ def main() -> None:
             "branch": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "because": {"type": "str", "default": "a restore"},
+            "empty_only": {"type": "bool", "default": False},
+            "db_option_file": {"type": "path"},
+            "db_name": {"type": "str"},
             "wait": {"type": "int", "default": 900},
-        }
+        },
+        required_if=[("empty_only", True, ("db_option_file", "db_name"))],
     )
     options = module.params
     state_path, branch, run_id = options["state_path"], options["branch"], options["run_id"]
     wanted = options["state"] == "present"
     try:
         before = _latch.read_latch(state_path, branch=branch)
-        changed = (before is None) == wanted
-        if not module.check_mode:
+        changed = (before is None) == wanted and not is_in_use(options)
+        if not module.check_mode and (changed or not options["empty_only"]):
             if wanted:
                 _latch.set_latch(state_path, branch=branch, because=options["because"], run_id=run_id)
             # Whoever was at work when it was set has ended when this lock can be had; nobody opens while a restore is.
