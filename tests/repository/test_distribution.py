@@ -24,6 +24,7 @@ PLAYBOOKS = (
     "open",
     "restore",
     "restore_clear",
+    "restore_watch",
     "restore_drill",
     "restore_rollback",
     "retention",

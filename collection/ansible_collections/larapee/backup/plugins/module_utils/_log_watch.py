@@ -39,7 +39,7 @@ PATTERNS: t.Final = (
 
 @dataclasses.dataclass(frozen=True)
 class WatchRequest:
-    """``offsets``: where a mark left each log, by device and inode; empty: begin at the end."""
+    """``offsets``: where a mark left each log, by device and inode; all of others counts. None: from now on."""
 
     paths: tuple[str, ...]
     seconds: float
@@ -47,7 +47,7 @@ class WatchRequest:
     ignore: tuple[str, ...] = ()
     threshold: int = 0
     units: tuple[str, ...] = ()
-    offsets: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
+    offsets: t.Mapping[str, int] | None = None
 
 
 @dataclasses.dataclass
@@ -82,7 +82,7 @@ def watch(request: WatchRequest) -> Outcome:
     matcher = _Matcher(request)
     logs: dict[str, _Log] = {}
     restarts = {unit: _restarts(unit) for unit in request.units}
-    offsets = dict(request.offsets) or mark(request.paths)
+    offsets = mark(request.paths) if request.offsets is None else dict(request.offsets)
     begun = time.monotonic()
     while True:
         over = time.monotonic() - begun >= request.seconds

@@ -63,9 +63,10 @@ options:
     default: false
     version_added: 0.1.0
   since_offsets:
-    description: What an earlier call returned as RV(offsets). What was written since then counts, too.
+    description:
+      - What an earlier call returned as RV(offsets). What was written since then counts, too, and all of a log that
+        was not there yet. Without it only what is written from now on counts.
     type: dict
-    default: {}
     version_added: 0.1.0
 """
 
@@ -129,7 +130,7 @@ def main() -> None:
             "threshold": {"type": "int", "default": 0},
             "units": {"type": "list", "elements": "str", "default": []},
             "mark_only": {"type": "bool", "default": False},
-            "since_offsets": {"type": "dict", "default": {}},
+            "since_offsets": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -137,6 +138,7 @@ def main() -> None:
     if options["mark_only"] or module.check_mode:
         outcome = _log_watch.Outcome(offsets=_log_watch.mark(options["paths"]))
         module.exit_json(changed=False, **outcome.facts())
+    since = options["since_offsets"]
     try:
         with interruptible():
             outcome = _log_watch.watch(
@@ -147,7 +149,7 @@ def main() -> None:
                     ignore=tuple(options["ignore"]),
                     threshold=options["threshold"],
                     units=tuple(options["units"]),
-                    offsets={key: int(value) for key, value in options["since_offsets"].items()},
+                    offsets=since and {key: int(value) for key, value in since.items()},
                 )
             )
     except BackupError as exc:

@@ -71,6 +71,14 @@ def test_what_came_since_the_mark_counts(log: Path) -> None:
     assert _log_watch.watch(request(log, offsets=first.offsets)).errors == 1
 
 
+def test_all_of_a_log_counts_that_was_not_there_when_the_place_was_marked(tmp_path: Path) -> None:
+    log = tmp_path / "laravel.log"
+    offsets = _log_watch.mark([str(log)])
+    log.write_text("[2026-11-24 12:00:00] production.ERROR: the first words\n", encoding="utf-8")
+    assert _log_watch.watch(request(log)).errors == 0
+    assert _log_watch.watch(request(log, offsets=offsets)).errors == 1
+
+
 def test_rotation_loses_no_line(log: Path) -> None:
     def rotate() -> None:
         append(log, ERROR.format(number=1))
