@@ -233,7 +233,10 @@ def test_answers_are_texts_whatever_the_types(shop: Shop) -> None:
     [
         ("SELECT number FROM orders WHERE id < 0", None, None),
         ("SELECT MAX(id) FROM emptied", None, None),
-        ("SELECT id, number FROM orders LIMIT 1", None, "more than one value"),
+        ("SELECT 2, 'B-17' UNION SELECT 1, 'B-4' UNION SELECT 3, NULL", "1: B-4, 2: B-17, 3: none", None),
+        ("SELECT id, number, 1 FROM orders LIMIT 1", None, "more than one value"),
+        ("SELECT seq, seq FROM seq_1_to_65", None, "at most 64 tills"),
+        ("SELECT 1, REPEAT('x', 101)", None, "at most 100 characters"),
         ("SELECT id FROM orders", None, "more than one value"),
         ("SELECT REPEAT('x', 100)", "x" * 100, None),
         ("SELECT REPEAT('x', 101)", None, "at most 100 characters"),

@@ -45,7 +45,7 @@ class Shop:
         credentials.chmod(0o600)
         artisan = ["php", str(self.lab.app / "artisan"), "--no-ansi", "--no-interaction"]
         self.branch.write_inventory(
-            larapee_backup_receipt_query="SELECT MAX(invoice_number) FROM orders",
+            larapee_backup_receipt_query="SELECT till, MAX(invoice_number) FROM orders GROUP BY till",
             larapee_backup_restore_shop=True,
             larapee_backup_restore_db_name=self.lab.database,
             larapee_backup_restore_uploads_path=str(self.lab.public),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,13 @@ def test_the_shop_sells_again_what_it_had_is_kept_and_goes_when_a_person_says_so
     assert not shop.latched
     code, preview = shop.restore("--check")
     assert code == 0, preview.output
+    answer = preview.words
+    assert f"{BRANCH} comes back as it was at 2" in answer
+    known = re.search(r"Last receipt \(2\S+Z\): 1: (B01-\S+)\. Later ones", answer)
+    assert known is not None
+    assert known[1] in promised
+    assert "is in no artifact of this chain" in answer
+    assert "Minutes until it sells: unknown, no drill" in answer
     assert shop.worker_runs
     assert shop.invoices() == [*promised, *lost]
 
@@ -65,8 +73,11 @@ def test_the_shop_sells_again_what_it_had_is_kept_and_goes_when_a_person_says_so
     assert 0 < row.details["down_s"] < row.details["total_s"] < row.duration_s
     assert row.details["app_key"] == "OK"
     assert {each["name"]: each["result"] for each in row.details["checks"]}["order"] == "OK"
-    assert row.details["plan"]["fingerprint"]["receipt"] in promised
+    assert row.details["plan"]["fingerprint"]["receipt"].removeprefix("1: ") in promised
     require_open(shop)
+    code, preview = shop.restore("--check")
+    assert code == 0, preview.output
+    assert "About 1 minutes until it sells, by the restore of 2" in preview.words
     assert ASIDE in shop.databases()
 
     code, refused = shop.restore(playbook=CLEAR, confirmed=False)

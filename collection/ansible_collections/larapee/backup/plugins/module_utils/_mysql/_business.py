@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 MOST_ROWS: t.Final = 1000
 MOST_CHARACTERS: t.Final = 1024 * 1024
 LONGEST_RECEIPT: t.Final = 100
+MOST_TILLS: t.Final = 64
 
 _NOT_CODE = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`|--[ \t][^\n]*|#[^\n]*|/\*(?!M?!).*?\*/", re.DOTALL
@@ -84,16 +85,22 @@ def _bounded(answers: t.Iterable[t.Sequence[object]]) -> Answer:
 
 
 def ask_receipt(connection: Connection, query: str) -> str | None:
-    """The one value that *query* gives, None when there is none yet; raises QueryError."""
+    """The one value that *query* gives, or one for each till, in a line; None when there is none yet.
+
+    For tills it gives rows of two columns, the till first. Raises QueryError.
+    """
     answer = ask(connection, query)
     if not answer:
         return None
-    if len(answer) > 1 or len(answer[0]) != 1:
-        raise QueryError("it gives more than one value")
-    receipt = answer[0][0]
-    if receipt is not None and (len(receipt) > LONGEST_RECEIPT or not receipt.isprintable()):
-        raise QueryError(f"it gives no line of at most {LONGEST_RECEIPT} characters")
-    return receipt
+    columns = len(answer[0])
+    if columns > 2 or len(answer) > (1 if columns == 1 else MOST_TILLS):
+        raise QueryError(f"it gives more than one value, and not two columns for at most {MOST_TILLS} tills")
+    for text in (value for row in answer for value in row if value is not None):
+        if len(text) > LONGEST_RECEIPT or not text.isprintable():
+            raise QueryError(f"it gives no line of at most {LONGEST_RECEIPT} characters")
+    if columns == 1:
+        return answer[0][0]
+    return ", ".join(f"{till}: {receipt or 'none'}" for till, receipt in sorted(answer, key=str))
 
 
 def _text(value: object) -> str | None:
@@ -106,4 +113,13 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-__all__ = ("LONGEST_RECEIPT", "MOST_CHARACTERS", "MOST_ROWS", "QueryError", "ask", "ask_receipt", "refusal")
+__all__ = (
+    "LONGEST_RECEIPT",
+    "MOST_CHARACTERS",
+    "MOST_ROWS",
+    "MOST_TILLS",
+    "QueryError",
+    "ask",
+    "ask_receipt",
+    "refusal",
+)
