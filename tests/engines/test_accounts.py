@@ -10,13 +10,15 @@ import os
 import re
 import shutil
 import subprocess
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
 
+from ansible_collections.larapee.backup.plugins.module_utils import _db_aside
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from tests.engines.branch import PASSWORDS, Branch
+from tests.engines.branch import BRANCH, PASSWORDS, Branch
 from tests.engines.servers import installed
 
 if TYPE_CHECKING:
@@ -108,6 +110,11 @@ FORBIDDEN = {
         *("UPDATE pos_1.orders SET total = 0", "DELETE FROM pos_1.orders", "FLUSH BINARY LOGS"),
     ),
 }
+ASIDE = "pos_1_before_restore"
+ASIDE_TOO = (
+    *("CREATE DATABASE pos_1xbefore_restore", f"UPDATE {ASIDE}.orders SET total = 0", f"DELETE FROM {ASIDE}.orders"),
+    *(f"CREATE VIEW {ASIDE}.w AS SELECT 1", f"CREATE PROCEDURE {ASIDE}.p() SELECT 1"),
+)
 
 
 @pytest.fixture
@@ -207,6 +214,48 @@ def test_dump_and_restore_work_with_exactly_these(branch: Branch) -> None:
     branch.source.sql("DELETE FROM items; DELETE FROM orders; DROP VIEW daily", database=DATABASE)
     branch.restore(confirm="branch-001")
     assert branch.source.stock_dump(DATABASE) == before
+
+
+def test_what_is_there_goes_aside_and_comes_back_with_exactly_these(branch: Branch) -> None:
+    branch.account("operator")
+    branch.account("restorer", aside=ASIDE)
+    assert not branch.account("restorer", aside=ASIDE).changed
+    branch.dump()
+    branch.source.sql("UPDATE orders SET note = 'later'", database=DATABASE)
+    later = branch.source.stock_dump(DATABASE)
+    assert _db_aside.keep(aside_request(branch)).changed
+    branch.restore(confirm="branch-001")
+    assert branch.source.stock_dump(DATABASE) != later
+    assert _db_aside.bring_back(aside_request(branch)).changed
+    assert branch.source.stock_dump(DATABASE) == later
+    assert _db_aside.keep(aside_request(branch)).changed
+    answers = {statement: answer(branch, "restorer", statement) for statement in (*FORBIDDEN["restorer"], *ASIDE_TOO)}
+    assert {text: got for text, got in answers.items() if got not in DENIED} == {}
+    branch.restore(confirm="branch-001")
+    assert _db_aside.forget(aside_request(branch)).changed
+    assert branch.source.sql(f"SHOW DATABASES LIKE '{ASIDE}'") == ""
+
+
+def test_without_a_schema_for_it_nothing_is_put_aside(branch: Branch) -> None:
+    branch.account("restorer", aside=ASIDE)
+    branch.account("restorer")
+    before = branch.source.stock_dump(DATABASE)
+    with pytest.raises(BackupError, match=f"the account lacks .*ALTER ON `{ASIDE}`.*db_account") as caught:
+        _db_aside.keep(aside_request(branch))
+    assert caught.value.reason == "missing_privilege"
+    assert branch.source.stock_dump(DATABASE) == before
+
+
+def aside_request(branch: Branch) -> _db_aside.AsideRequest:
+    return _db_aside.AsideRequest(
+        branch=BRANCH,
+        option_file=branch.option_file("restorer"),
+        database=DATABASE,
+        aside=ASIDE,
+        state_path=str(branch.root / "state"),
+        run_id=str(uuid.uuid4()),
+        confirm=BRANCH,
+    )
 
 
 @pytest.mark.parametrize("role", sorted(PASSWORDS))
@@ -322,10 +371,12 @@ def test_account_that_comes_from_elsewhere_must_come_by_tls(branch: Branch) -> N
         ({"name": "mysql.session"}, "bad_name"),
         ({"database": "mysql"}, "system_schema"),
         ({"password_file": "/dev/null"}, "insecure_file"),
+        ({"role": "restorer", "aside": "mysql"}, "system_schema"),
+        ({"aside": ASIDE}, "bad_name"),
     ],
-    ids=["root", "nameless", "system", "schema", "password"],
+    ids=["root", "nameless", "system", "schema", "password", "aside", "operator aside"],
 )
 def test_what_could_only_do_harm_is_refused(branch: Branch, changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(BackupError) as caught:
-        branch.account("operator", **changes)
+        branch.account(**{"role": "operator", **changes})
     assert caught.value.reason == reason

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.larapee.backup.plugins.module_utils._account import AccountRequest, settle_account
 from larapee_runner.demo.accounts import create_log_reader
 from larapee_runner.demo.server import ThrowawayServer, create_operator
 from tests.end_to_end.branch import BRANCH, FULL, RESTORE, Branch, Started
@@ -164,14 +165,29 @@ def opened_shop(root: Path, keys: Keys) -> Iterator[Shop]:
         create_log_reader(server, user="log_reader", password=passwords["log_reader"])
         server.write_option_file(branch.operator_file, user="operator", password=passwords["operator"])
         server.write_option_file(branch.binlog_file, user="log_reader", password=passwords["log_reader"])
-        with server.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE USER restorer@localhost IDENTIFIED BY %s", (passwords["restorer"],))
-            cursor.execute("GRANT ALL ON *.* TO restorer@localhost WITH GRANT OPTION")
-        server.write_option_file(branch.restorer_file, user="restorer", password=passwords["restorer"])
+        _settle_restorer(branch)
         with Shop(lab, branch) as opened:
             opened.write_inventory()
             opened.work("start")
             yield opened
+
+
+def _settle_restorer(branch: Branch) -> None:
+    """Every restore here works with what ``db_account`` gives, and no more."""
+    password = branch.directory / "restorer.password"
+    password.touch(mode=0o600)
+    password.write_text(branch.passwords["restorer"], encoding="ascii")
+    settle_account(
+        AccountRequest(
+            option_file=str(branch.server.write_option_file(branch.directory / "admin.cnf", user="root", password="")),
+            role="restorer",
+            name="restorer",
+            database=branch.database,
+            password_file=str(password),
+            aside=ASIDE,
+        )
+    )
+    branch.server.write_option_file(branch.restorer_file, user="restorer", password=branch.passwords["restorer"])
 
 
 def kill(started: Started) -> None:

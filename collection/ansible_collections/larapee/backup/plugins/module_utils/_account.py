@@ -49,6 +49,7 @@ class AccountRequest:
     database: str | None = None
     password_file: str | None = None
     present: bool = True
+    aside: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +92,14 @@ def settle_account(request: AccountRequest, *, check_mode: bool = False) -> Acco
     """Create, correct or drop the account; afterwards it has what its role needs and nothing else."""
     host = request.host.lower()
     refuse_names(request.name, host)
-    if request.database:
-        refuse_system_schema(request.database)
+    for schema in filter(None, (request.database, request.aside)):
+        refuse_system_schema(schema)
+    if request.aside and request.role != "restorer":
+        raise BackupError(
+            f"Failed to use {request.aside} for what is put aside: only an account of the role restorer works there. "
+            "Leave aside out.",
+            reason="bad_name",
+        )
     password = _read_password(request.password_file)
     with connect(read_option_file(request.option_file)) as connection:
         settling = _Settling(connection, dataclasses.replace(request, host=host), password)
@@ -135,7 +142,10 @@ class _Settling:
 
     def _wanted(self) -> Held:
         patterns = self._server.engine == "mariadb" or rows(self._connection, "SELECT @@partial_revokes") == [(0,)]
-        return wanted(self._request.role, server=self._server, database=self._request.database, patterns=patterns)
+        request = self._request
+        return wanted(
+            request.role, server=self._server, database=request.database, aside=request.aside, patterns=patterns
+        )
 
     def _after(self, login: _Login | None, want: Held) -> list[str]:
         tls = needs_tls(self._request.host) or (login is not None and login.tls)

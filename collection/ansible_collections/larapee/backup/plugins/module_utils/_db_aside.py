@@ -349,7 +349,7 @@ class _Aside:
         if missing:
             raise BackupError(
                 f"Failed to move {request.database} on {self._where}: the account lacks {', '.join(missing)}. Nothing "
-                "was changed. Grant it to the restorer.",
+                f"was changed. Grant it to the restorer; db_account with aside: {request.aside} does.",
                 reason="missing_privilege",
             )
         target.check_content(objects, longest_line=longest_line)

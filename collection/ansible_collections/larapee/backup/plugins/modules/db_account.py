@@ -60,6 +60,14 @@ options:
     type: path
     required: true
     version_added: 0.1.0
+  aside:
+    description:
+      - The schema in which M(larapee.backup.db_aside) keeps what O(db_name) holds, such as V(larapos_before_restore). A
+        V(restorer) on a host that sells needs it, to put the database there, bring it back, and remove it. It gets
+        C(SELECT), C(INSERT), C(CREATE), C(DROP) and C(ALTER) on that schema, and may read the code of routines.
+      - Without it the account fills O(db_name), and cannot keep what is there.
+    type: str
+    version_added: 0.1.0
   password_file:
     description:
       - A file on the managed host, mode 0600, with the account's password in one line.
@@ -91,6 +99,15 @@ EXAMPLES = r"""
     role: binlog
     name: larapee-binlog
     db_option_file: /root/.larapee-admin.cnf
+
+- name: Let the restorer bring a shop back, and keep what is there until that is proven
+  larapee.backup.db_account:
+    role: restorer
+    name: larapee-restore
+    db_name: larapos
+    aside: larapos_before_restore
+    db_option_file: /root/.larapee-admin.cnf
+    password_file: /root/restore.password
 """
 
 RETURN = r"""
@@ -124,6 +141,7 @@ def main() -> None:
             "host": {"type": "str", "default": "localhost"},
             "db_name": {"type": "str"},
             "db_option_file": {"type": "path", "required": True},
+            "aside": {"type": "str"},
             "password_file": {"type": "path", "no_log": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -141,6 +159,7 @@ def main() -> None:
                 database=options["db_name"],
                 password_file=options["password_file"],
                 present=options["state"] == "present",
+                aside=options["aside"],
             ),
             check_mode=module.check_mode,
         )

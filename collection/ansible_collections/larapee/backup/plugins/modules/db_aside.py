@@ -20,6 +20,8 @@ description:
     C(larapee_backup_unfinished_restore), and is not backed up.
   - Refuses, before anything changes, when foreign keys of other schemas point into the database, when the account
     lacks a right that the way there or back needs, and when a view cannot be read any more.
+  - Foreign keys of schemas that the account may not see are not found. They follow the old tables, come back with
+    them, and keep the server from removing what was kept.
   - Before the first change a new epoch is demanded, so that the next backup is a full.
 attributes:
   check_mode:
@@ -42,7 +44,8 @@ options:
   db_option_file:
     description:
       - A client option file, mode 0600, of the restorer's account. It needs the rights of a restore and of a dump on
-        O(db_name), and C(SELECT), C(INSERT), C(CREATE), C(DROP), C(ALTER) on O(aside).
+        O(db_name), and C(SELECT), C(INSERT), C(CREATE), C(DROP), C(ALTER) on O(aside). M(larapee.backup.db_account)
+        gives exactly these, when it is told the same O(aside).
     type: path
     required: true
     version_added: 0.1.0

@@ -7,7 +7,8 @@
 - ``operator``: dumps one schema and takes its fingerprint; it neither writes nor reads binary logs.
 - ``binlog``: closes and reads the binary logs, which hold the rows of every schema, and reads no table.
 - ``restorer``: fills one schema, with objects of foreign definers. Who may name any definer can let a procedure run
-  with that definer's rights: its password is worth as much as the administrator's.
+  with that definer's rights: its password is worth as much as the administrator's. Where a second schema is named, it
+  may put there what the first one holds, and bring it back.
 
 Private to larapee.backup: may change without notice.
 """
@@ -20,6 +21,7 @@ import typing as t
 
 from .._errors import BackupError
 from ._connection import Server, quote_identifier
+from ._grants import ASIDE_PRIVILEGES
 
 ROLES: t.Final = ("operator", "binlog", "restorer")
 # The first releases that can split SUPER.
@@ -36,8 +38,8 @@ _GLOBAL: t.Final[dict[tuple[str, str], tuple[tuple[tuple[int, int, int], tuple[s
     ("mariadb", "operator"): (((0, 0, 0), ("RELOAD",)),),
     # RELOAD could also reset the binary logs. MariaDB has no smaller right for BACKUP STAGE.
     ("mysql", "operator"): (
-        ((8, 0, 23), ("FLUSH_TABLES", "REPLICATION CLIENT", "SHOW_ROUTINE", "BACKUP_ADMIN")),
-        ((0, 0, 0), ("RELOAD", "REPLICATION CLIENT", "SHOW_ROUTINE", "BACKUP_ADMIN")),
+        ((8, 0, 23), ("FLUSH_TABLES", "REPLICATION CLIENT", "BACKUP_ADMIN")),
+        ((0, 0, 0), ("RELOAD", "REPLICATION CLIENT", "BACKUP_ADMIN")),
     ),
     ("mariadb", "binlog"): (((0, 0, 0), ("REPLICATION SLAVE", "BINLOG MONITOR", "RELOAD")),),
     ("mysql", "binlog"): (((0, 0, 0), ("REPLICATION SLAVE", "REPLICATION CLIENT", "RELOAD")),),
@@ -92,8 +94,8 @@ def schema_scope(database: str, *, patterns: bool = True) -> str:
     return f"{quote_identifier(name)}.*"
 
 
-def wanted(role: str, *, server: Server, database: str | None, patterns: bool = True) -> Held:
-    """Exactly what an account of *role* has; ``binlog`` needs no database."""
+def wanted(role: str, *, server: Server, database: str | None, aside: str | None = None, patterns: bool = True) -> Held:
+    """Exactly what an account of *role* has; ``binlog`` needs no database. *aside* is for ``restorer`` alone."""
     if server.release < _OLDEST[server.engine]:
         raise BackupError(
             f"Failed to make an account on {server.engine} {server.version}: before "
@@ -109,12 +111,20 @@ def wanted(role: str, *, server: Server, database: str | None, patterns: bool = 
         raise ValueError(f"an account of the role {role} belongs to a database")
     scope = schema_scope(database, patterns=patterns)
     privileges[scope] = frozenset(_READING if role == "operator" else _FILLING)
-    if role == "operator" and server.engine == "mariadb":
-        if server.release >= _SHOW_CREATE_ROUTINE_SINCE:
-            privileges[scope] |= {"SHOW CREATE ROUTINE"}
-        else:
-            privileges["`mysql`.`proc`"] = frozenset({"SELECT"})
+    also = [_reading_routines(server, scope)] if role == "operator" or aside else []
+    also += [(schema_scope(aside, patterns=patterns), ASIDE_PRIVILEGES)] if aside else []
+    for on, names in also:
+        privileges[on] = privileges.get(on, frozenset()) | frozenset(names)
     return Held(privileges)
+
+
+def _reading_routines(server: Server, scope: str) -> tuple[str, tuple[str, ...]]:
+    """What shows the code of other definers' routines, and what that is granted on."""
+    if server.engine == "mysql":
+        return "*.*", ("SHOW_ROUTINE",)
+    if server.release >= _SHOW_CREATE_ROUTINE_SINCE:
+        return scope, ("SHOW CREATE ROUTINE",)
+    return "`mysql`.`proc`", ("SELECT",)
 
 
 def parse_held(lines: t.Iterable[str], *, grantee: str) -> Held:

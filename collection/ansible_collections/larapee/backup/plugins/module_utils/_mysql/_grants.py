@@ -30,7 +30,7 @@ _RESTORE_PRIVILEGES = (
     *("CREATE ROUTINE", "ALTER ROUTINE"),
 )
 # A renamed table needs ALTER and DROP where it was, CREATE and INSERT where it goes.
-_ASIDE_PRIVILEGES = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER")
+ASIDE_PRIVILEGES: t.Final = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER")
 # Global privileges for objects of foreign definers, each row satisfied by any one of its names. MySQL's dumps set
 # SQL_LOG_BIN, and a definer such as root@localhost is a system user there (tried on 9.7).
 _RESTORE_GLOBAL: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -116,7 +116,7 @@ def missing_for_aside(grants: t.Sequence[Grant], *, database: str, aside: str, s
     missing = missing_for_dump(grants, database=database, server=server)
     missing += missing_for_restore(grants, database=database, server=server)
     missing += [
-        f"{privilege} ON `{aside}`.*" for privilege in _ASIDE_PRIVILEGES if not _has(grants, privilege, aside, "*")
+        f"{privilege} ON `{aside}`.*" for privilege in ASIDE_PRIVILEGES if not _has(grants, privilege, aside, "*")
     ]
     return list(dict.fromkeys(missing))
 
@@ -191,6 +191,7 @@ def _unquote(name: str) -> str:
 
 
 __all__ = (
+    "ASIDE_PRIVILEGES",
     "Grant",
     "matches",
     "may_create_logged_routines",

@@ -67,6 +67,27 @@ def test_routines_are_read_by_their_own_privilege_where_there_is_one(version: st
 
 
 @pytest.mark.parametrize(
+    ("engine", "version", "reading"),
+    [
+        ("mariadb", "11.2.6-MariaDB", ("`mysql`.`proc`", "SELECT")),
+        ("mariadb", "11.3.0-MariaDB", ("`pos\\_1`.*", "SHOW CREATE ROUTINE")),
+        ("mysql", "8.0.20", ("*.*", "SHOW_ROUTINE")),
+    ],
+)
+def test_what_goes_aside_takes_a_schema_and_the_reading_of_routines_beside(
+    engine: str, version: str, reading: tuple[str, str]
+) -> None:
+    known = server(engine, version)
+    plain = wanted("restorer", server=known, database="pos_1").privileges
+    more = wanted("restorer", server=known, database="pos_1", aside="pos_1_kept").privileges
+    on, privilege = reading
+    expected = dict(plain)
+    expected["`pos\\_1\\_kept`.*"] = frozenset({"SELECT", "INSERT", "CREATE", "DROP", "ALTER"})
+    expected[on] = plain.get(on, frozenset()) | {privilege}
+    assert more == expected
+
+
+@pytest.mark.parametrize(
     ("engine", "version"), [("mariadb", "10.4.34-MariaDB"), ("mysql", "5.7.44"), ("mysql", "8.0.19")]
 )
 def test_server_that_cannot_give_little_is_refused(engine: str, version: str) -> None:
