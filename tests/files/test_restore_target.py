@@ -263,6 +263,7 @@ def test_check_mode_says_all_and_does_nothing(published: Restoring, monkeypatch:
         "paths": [],
         "target": str(published.target),
         "replaces": str(published.target),
+        "holds_backups": False,
         "lost": "Every change after 2026-11-22T14:02:10Z (UTC) is not in these artifacts.",
         "skipped": {},
     }

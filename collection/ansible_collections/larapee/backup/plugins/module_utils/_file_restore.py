@@ -56,7 +56,8 @@ _OUTWARD_LINKS: t.Final = {"uploads": REFUSE, "config": KEEP}
 class FileRestoreRequest:
     """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty.
 
-    ``paths`` empty: everything. ``outward_links`` None: refused for uploads, kept for config.
+    ``paths`` empty: everything. ``outward_links`` None: refused for uploads, kept for config. ``live_option_file``,
+    ``live_path``: see _live.Live.
     """
 
     branch: str
@@ -71,12 +72,13 @@ class FileRestoreRequest:
     identity: str | None = None
     confirm: str = ""
     outward_links: str | None = None
-    live: _live.Live = _live.Live()
+    live_option_file: str = ""
+    live_path: str = ""
 
     @property
     def is_live(self) -> bool:
         """Whether all of what this host archives is replaced; a single file is no restore of the shop."""
-        return not self.paths and self.live.has_path(self.target)
+        return not self.paths and _live.Live(self.live_option_file, path=self.live_path).has_path(self.target)
 
 
 @dataclasses.dataclass

@@ -60,7 +60,8 @@ _NAMED: t.Final = 5
 class RestoreRequest:
     """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty.
 
-    ``scratch_path``: where a replay takes place; empty for a directory below the state.
+    ``scratch_path``: where a replay takes place; empty for a directory below the state. ``live_option_file``,
+    ``live_database``: see _live.Live.
     """
 
     branch: str
@@ -74,7 +75,8 @@ class RestoreRequest:
     identity: str | None = None
     confirm: str = ""
     scratch_path: str = ""
-    live: _live.Live = _live.Live()
+    live_option_file: str = ""
+    live_database: str = ""
 
     @property
     def scratch_base(self) -> str:
@@ -199,7 +201,8 @@ class _Restore:
             server = identify(connection)
             target = Target(connection, request.database, server=server, where=describe_server(self._options))
             target.check(connection, full.manifest, confirmed=request.confirm == request.branch)
-            self._is_live = request.live.has_database(connection, self._options, request.database)
+            live = _live.Live(request.live_option_file, database=request.live_database)
+            self._is_live = live.has_database(connection, self._options, request.database)
         require_vendor(_process.find_tool(*CLIENTS[server.engine]), server)
         return target
 

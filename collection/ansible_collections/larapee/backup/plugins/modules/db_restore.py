@@ -137,7 +137,6 @@ report:
 
 from ansible_collections.larapee.backup.plugins.module_utils._argspec import create_module, fail, reading_spec, run_spec
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
-from ansible_collections.larapee.backup.plugins.module_utils._live import Live
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
 from ansible_collections.larapee.backup.plugins.module_utils._report import report_of_restore
 from ansible_collections.larapee.backup.plugins.module_utils._restore import RestoreRequest, restore_database
@@ -175,7 +174,8 @@ def main() -> None:
                     identity=options["age_identity"],
                     confirm=options["confirm"],
                     scratch_path=options["scratch_path"] or "",
-                    live=Live(options["live_db_option_file"] or "", options["live_db_name"] or ""),
+                    live_option_file=options["live_db_option_file"] or "",
+                    live_database=options["live_db_name"] or "",
                 ),
                 check_mode=module.check_mode,
             )

@@ -152,7 +152,6 @@ from ansible_collections.larapee.backup.plugins.module_utils._file_restore impor
     report_of_file_restore,
     restore_files,
 )
-from ansible_collections.larapee.backup.plugins.module_utils._live import Live
 from ansible_collections.larapee.backup.plugins.module_utils._owner import interruptible
 
 
@@ -190,7 +189,8 @@ def main() -> None:
                     identity=options["age_identity"],
                     confirm=options["confirm"],
                     outward_links=options["outward_links"],
-                    live=Live(option_file=options["live_db_option_file"] or "", path=options["live_path"] or ""),
+                    live_option_file=options["live_db_option_file"] or "",
+                    live_path=options["live_path"] or "",
                 ),
                 check_mode=module.check_mode,
             )
