@@ -57,7 +57,7 @@ class FileRestoreRequest:
     """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty.
 
     ``paths`` empty: everything. ``outward_links`` None: refused for uploads, kept for config. ``live_option_file``,
-    ``live_path``: see _live.Live.
+    ``live_path``: how this host backs up, and what.
     """
 
     branch: str
@@ -78,7 +78,9 @@ class FileRestoreRequest:
     @property
     def is_live(self) -> bool:
         """Whether all of what this host archives is replaced; a single file is no restore of the shop."""
-        return not self.paths and _live.Live(self.live_option_file, path=self.live_path).has_path(self.target)
+        if self.paths:
+            return False
+        return _live.is_live_path(self.target, option_file=self.live_option_file, live_path=self.live_path)
 
 
 @dataclasses.dataclass

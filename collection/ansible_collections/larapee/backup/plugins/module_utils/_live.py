@@ -9,47 +9,19 @@ Private to larapee.backup: may change without notice.
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import typing as t
 
 from . import _latch
-from ._errors import BackupError
-from ._mysql._connection import connect, rows
-from ._mysql._option_file import describe_server, read_option_file
 
 
-@dataclasses.dataclass(frozen=True)
-class Live:
-    """``option_file``: by which this host backs up ``database``; ``path``: the uploads that it archives.
+def is_backed_up(option_file: str) -> bool:
+    """Whether anything is: without the client option file by which the database is read nothing can be."""
+    return bool(option_file) and os.path.exists(option_file)
 
-    Where there is no such file, nothing is backed up.
-    """
 
-    option_file: str = ""
-    database: str = ""
-    path: str = ""
-
-    @property
-    def is_here(self) -> bool:
-        return bool(self.option_file) and os.path.exists(self.option_file)
-
-    def has_database(self, connection: t.Any, options: t.Mapping[str, str], database: str) -> bool:
-        """Whether *database*, on the server of *connection*, to which *options* led, is the one."""
-        if not self.is_here or database != self.database:
-            return False
-        try:
-            own = read_option_file(self.option_file)
-            # A server that was installed anew does not know the account of before.
-            if describe_server(own) == describe_server(options):
-                return True
-            with connect(own) as other:
-                return _identity(other) == _identity(connection)
-        except BackupError:
-            return False
-
-    def has_path(self, path: str) -> bool:
-        return self.is_here and bool(self.path) and os.path.realpath(path) == os.path.realpath(self.path)
+def is_live_path(path: str, *, option_file: str, live_path: str) -> bool:
+    """Whether *path* is that of the uploads which this host archives."""
+    return is_backed_up(option_file) and bool(live_path) and os.path.realpath(path) == os.path.realpath(live_path)
 
 
 def hold(state_path: str, *, branch: str, because: str, run_id: str) -> list[str]:
@@ -59,9 +31,4 @@ def hold(state_path: str, *, branch: str, because: str, run_id: str) -> list[str
     return [f"Nothing of {branch} is backed up here until larapee.backup.open says that the shop sells."]
 
 
-def _identity(connection: t.Any) -> tuple[t.Any, ...]:
-    (found,) = rows(connection, "SELECT @@hostname, @@port, @@datadir")
-    return tuple(found)
-
-
-__all__ = ("Live", "hold")
+__all__ = ("hold", "is_backed_up", "is_live_path")

@@ -27,6 +27,7 @@ from . import (
     _fingerprint,
     _lease,
     _live,
+    _live_database,
     _lock,
     _log_replay,
     _manifest,
@@ -61,7 +62,7 @@ class RestoreRequest:
     """What to restore and where to. ``source`` is a directory here; ``confirm`` the typed branch code or empty.
 
     ``scratch_path``: where a replay takes place; empty for a directory below the state. ``live_option_file``,
-    ``live_database``: see _live.Live.
+    ``live_database``: how this host backs up, and what.
     """
 
     branch: str
@@ -201,8 +202,9 @@ class _Restore:
             server = identify(connection)
             target = Target(connection, request.database, server=server, where=describe_server(self._options))
             target.check(connection, full.manifest, confirmed=request.confirm == request.branch)
-            live = _live.Live(request.live_option_file, database=request.live_database)
-            self._is_live = live.has_database(connection, self._options, request.database)
+            self._is_live = request.database == request.live_database and _live_database.is_live_server(
+                connection, self._options, option_file=request.live_option_file
+            )
         require_vendor(_process.find_tool(*CLIENTS[server.engine]), server)
         return target
 
