@@ -281,6 +281,26 @@ def test_a_query_that_changes_definitions_is_refused(lab: LabPos, credentials: s
     assert [found[query] for query in queries] == ["FAILED", "FAILED", "OK"]
 
 
+def test_a_query_that_does_not_end_is_a_failed_check(lab: LabPos, credentials: str, tmp_path: Path) -> None:
+    option_file = lab.server.write_option_file(tmp_path / "root.cnf", user="root", password="")
+    asserts = (
+        {"name": "slow", "query": "SELECT SLEEP(30)", "expect": "0"},
+        {"name": "quick", "query": "SELECT 1", "expect": "1"},
+    )
+    begun = time.monotonic()
+    found, told = outcome(
+        base_url=lab.url,
+        credentials_file=credentials,
+        option_file=str(option_file),
+        database=lab.database,
+        sql_asserts=asserts,
+        timeout=3,
+    )
+    assert time.monotonic() - begun < 20
+    assert (found["slow"], found["quick"]) == ("FAILED", "OK")
+    assert "timed out" in told
+
+
 def test_a_shop_that_answers_a_byte_now_and_then_holds_nobody(lab: LabPos) -> None:
     """Each read of it ends in time, and all of them together would not."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -215,7 +215,9 @@ class _Checking:
             raise _NotWellError(f"the sample order {invoice} is in the books, remove it by hand: {exc}") from exc
 
     def ask_database(self, wanted: t.Mapping[str, str]) -> None:
-        with connect(read_option_file(self._request.option_file)) as connection:
+        options = read_option_file(self._request.option_file)
+        # A query that waits for a lock must not keep the shop closed.
+        with connect(options, read_timeout=self._request.timeout) as connection:
             connection.select_db(self._request.database)
             rows(connection, "START TRANSACTION READ ONLY")
             found = rows(connection, str(wanted["query"]))

@@ -121,7 +121,7 @@ options:
     type: path
     version_added: 0.1.0
   timeout:
-    description: Seconds for each answer and command.
+    description: Seconds for each answer, query and command.
     type: int
     default: 15
     version_added: 0.1.0

@@ -56,14 +56,17 @@ def parse_release(version: str) -> tuple[int, int, int]:
 
 
 @contextlib.contextmanager
-def connect(options: t.Mapping[str, str]) -> t.Iterator[Connection]:
-    """Give a connection in autocommit mode; raise BackupError that names server and account."""
+def connect(options: t.Mapping[str, str], *, read_timeout: float = _READ_TIMEOUT) -> t.Iterator[Connection]:
+    """Give a connection in autocommit mode; raise BackupError that names server and account.
+
+    *read_timeout*: for how many seconds an answer is waited for.
+    """
     if PYMYSQL_ERROR is not None:
         raise BackupError(
             "Failed to import PyMySQL: it is not installed. Install the package python3-pymysql.", reason="tool_missing"
         )
     try:
-        connection = pymysql.connect(**_arguments(options))
+        connection = pymysql.connect(**_arguments(options), read_timeout=read_timeout)
     except (pymysql.MySQLError, OSError) as exc:
         raise BackupError(
             f"Failed to connect to {describe_server(options)} as {options['user']}: {first_line(exc)}. "
@@ -105,7 +108,6 @@ def _arguments(options: t.Mapping[str, str]) -> dict[str, t.Any]:
         "sql_mode": "",
         "autocommit": True,
         "connect_timeout": _CONNECT_TIMEOUT,
-        "read_timeout": _READ_TIMEOUT,
     }
     if _by_socket(options):
         arguments["unix_socket"] = options["socket"]
