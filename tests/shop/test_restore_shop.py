@@ -59,7 +59,7 @@ def test_the_shop_sells_again_what_it_had_is_kept_and_goes_when_a_person_says_so
     assert known is not None
     assert known[1] in promised
     assert "is in no artifact of this chain" in answer
-    assert "Minutes until it sells: unknown, no drill" in answer
+    assert "Time until it sells: unknown, no drill" in answer
     assert shop.worker_runs
     assert shop.invoices() == [*promised, *lost]
 
@@ -77,7 +77,7 @@ def test_the_shop_sells_again_what_it_had_is_kept_and_goes_when_a_person_says_so
     require_open(shop)
     code, preview = shop.restore("--check")
     assert code == 0, preview.output
-    assert "About 1 minutes until it sells, by the restore of 2" in preview.words
+    assert "About 1 min until it sells, by the restore of 2" in preview.words
     assert ASIDE in shop.databases()
 
     code, refused = shop.restore(playbook=CLEAR, confirmed=False)
