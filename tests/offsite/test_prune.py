@@ -12,11 +12,13 @@ import pytest
 from ansible_collections.larapee.backup.plugins.module_utils import _clock, _ledger, _offsite_prune, _prune_request
 from ansible_collections.larapee.backup.plugins.module_utils._errors import BackupError
 from tests.central.central import CODES, Central, tree
+from tests.central.playing import play, rows
 from tests.offsite.test_copy import copied, entries
 from tests.offsite.test_verify import fulls, verified, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ansible_collections.larapee.backup.plugins.module_utils._prune import PruneOutcome
     from ansible_collections.larapee.backup.plugins.module_utils._store._base import Store
@@ -33,7 +35,8 @@ def central(central: Central) -> Central:
 
 
 def pruned(central: Central, store: Store, *, check_mode: bool = False, **changes: Any) -> PruneOutcome:
-    request = _prune_request.PruneRequest(**central.common(CODE, directory="", **{"keep_days": 3, **changes}))
+    own = {"directory": "", "results": str(central.path / "branches" / CODE), "keep_days": 3}
+    request = _prune_request.PruneRequest(**central.common(CODE, **{**own, **changes}))
     return _offsite_prune.prune_offsite(store, request, read_days=30, check_mode=check_mode)
 
 
@@ -155,3 +158,37 @@ def test_what_is_held_stays(central: Central, bucket: str, opened: Callable[...,
     assert numbers(outcome) == []
     assert list(store.list(f"{CODE}/")) == before
     assert numbers(pruned(central, store, release=True)) == [(1, 5), (2, 5)]
+
+
+def test_what_was_opened_at_central_stays_with_all_after_it(
+    central: Central, bucket: str, opened: Callable[..., Store]
+) -> None:
+    branch = central.branch(CODE, runs=5)
+    store = opened(f"s3://{bucket}")
+    copied(central, store)
+    branch.open(1)
+    outcome = pruned(central, store)
+    assert numbers(outcome) == []
+    assert {each.backup_set.number: each.code for each in outcome.kept} == {1: "opened", 2: "opened"}
+    # A result about other bytes says nothing of those that are there, and one that is gone nothing at all.
+    results = branch.directory / f"{fulls(branch)[0]}.verified.json"
+    known = results.read_text()
+    results.write_text(known.replace('"sha256": "', '"sha256": "0'))
+    assert numbers(pruned(central, store, check_mode=True)) == [(1, 5), (2, 5)]
+    results.unlink()
+    assert numbers(pruned(central, store, check_mode=True)) == [(1, 5), (2, 5)]
+    shutil.rmtree(central.path)
+    assert numbers(pruned(central, store, check_mode=True)) == [(1, 5), (2, 5)]
+
+
+def test_the_playbook_looks_at_central_for_what_was_opened(
+    central: Central, tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    branch = central.branch(CODE, runs=5)
+    copied(central, opened(str(tmp_path / "hot")))
+    branch.open(1)
+    facts = {"larapee_backup_offsite_hot_url": str(tmp_path / "hot"), "larapee_backup_offsite_hot_retention_days": 3}
+    code, output = play(central, [CODE], playbook="larapee.backup.retention_offsite", **facts)
+    assert code == 0, output
+    (row,) = rows(central).values()
+    assert [each["code"] for each in row.details["kept_over_age"]] == ["opened", "opened"]

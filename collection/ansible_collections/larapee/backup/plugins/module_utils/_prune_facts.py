@@ -67,7 +67,7 @@ def gather(
         pinned=frozenset(ledger.pinned),
         acknowledged=frozenset(ledger.acknowledged),
         leased=frozenset(name for name in {name for each in old for name in each.keeps} if is_leased(entries[name])),
-        opened=frozenset(name for name, entry in entries.items() if _is_opened(entry)) if old else frozenset(),
+        opened=_opened(request.results or request.directory, entries) if old else frozenset(),
         at_central=central,
         excess=excess,
     )
@@ -80,10 +80,14 @@ def is_leased(entry: Entry) -> bool:
         return not claimed
 
 
-def _is_opened(entry: Entry) -> bool:
-    """Whether a verification opened these very bytes."""
+def _opened(directory: str, entries: t.Mapping[str, Entry]) -> frozenset[str]:
+    return frozenset(name for name, entry in entries.items() if _is_opened(directory, entry))
+
+
+def _is_opened(directory: str, entry: Entry) -> bool:
+    """Whether a verification opened these very bytes in *directory*."""
     try:
-        document = _io.read_json(entry.path + _names.VERIFIED_SUFFIX)
+        document = _io.read_json(os.path.join(directory, entry.name + _names.VERIFIED_SUFFIX))
         status = document["levels"]["opened"]["status"]
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -31,6 +31,7 @@ class PruneRequest:
 
     ``require_acknowledgement``: central must have what goes. ``quota_bytes``: 0 is none. ``excludes``: the name of a
     lock that is held while something is removed; ``lock``, with the branch, that of the one that a second run meets.
+    ``results``: the directory where the same artifacts were verified, where that is another one.
     """
 
     branch: str
@@ -50,6 +51,7 @@ class PruneRequest:
     reason: str = ""
     excludes: str = ""
     lock: str = "retention"
+    results: str = ""
 
 
 def check_request(request: PruneRequest) -> None:

@@ -14,6 +14,7 @@ description:
   - Prunes C(<branch>/) below O(url) of each branch by the rules of P(larapee.backup.prune#module). What is to replace
     a set is intact there - its versions are listed, and their bytes were read, or vouched for by the server, within
     O(read_days) days.
+  - What a verification of central's own place opened counts as opened, as its bytes are the same.
   - All versions of what goes are removed, its manifest first. What was removed, and what people said, is noted at
     central, and P(larapee.backup.offsite#module) does not send it again.
   - The immutable archive is not pruned; its locks end by themselves.
@@ -30,6 +31,7 @@ attributes:
     description: What has gone is gone.
 extends_documentation_fragment:
   - larapee.backup.branches
+  - larapee.backup.estate
   - larapee.backup.run
   - larapee.backup.store
   - larapee.backup.store.server
@@ -73,9 +75,11 @@ reports:
   returned: always
 """
 
+import os
+
 from ansible_collections.larapee.backup.plugins.module_utils._argspec import (
-    branches_spec,
     create_module,
+    estate_spec,
     fail,
     run_spec,
     wishes,
@@ -93,7 +97,7 @@ from ansible_collections.larapee.backup.plugins.module_utils._store._open import
 def main() -> None:
     module = create_module(
         {
-            **branches_spec(),
+            **estate_spec(),
             **run_spec(),
             **store_spec(),
             **wishes_spec(),
@@ -111,6 +115,7 @@ def main() -> None:
             state_path=options["state_path"],
             run_id=options["run_id"],
             keep_days=options["keep_days"],
+            results=os.path.join(options["central_path"], "branches", branch),
             **wishes(options),
         )
         outcome = prune_offsite(
